@@ -1,0 +1,67 @@
+# Every command is one line over the `fastfer` command line; `fastfer <verb> --help` explains each.
+# Settings are given behind the target: make train ARCH=vit AUG=online DATASET=expw
+
+PYTHON ?= python3
+VENV   := .venv
+READY  := $(VENV)/.ready
+FASTFER = $(VENV)/bin/fastfer
+
+# Settings written on make's command line become options (DATA_ROOT=x -> --data-root 'x'); the shell's environment
+# does not, so that a stray SIZE or SEED there changes nothing.
+settings := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+option    = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z)) '$($(1))'
+options   = $(foreach name,$(sort $(filter-out PYTHON,$(settings))),$(call option,$(name)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo clean-demo demo-data shards verify balance train evaluate cross report test lint format lock
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+setup: $(READY)  ## make the environment in .venv (8 GB, a few minutes)
+
+demo: $(READY)   ## data, records, training, tests and report of a small study, from nothing
+	@$(FASTFER) demo $(options)
+clean-demo:      ## remove what the demo made
+	rm -rf data/raw/demo-* data/raw/.demo-* data/shards/demo-* data/cache runs/demo-* results/demo-* reports/demo
+
+demo-data: $(READY) ## make the two demo datasets: [OUT= SEED= FACES= LABEL_NOISE=]
+	@$(FASTFER) demo-data $(options)
+shards: $(READY)    ## faces into records: DATASET= [DATA_ROOT= OUT= VARIANT= DETECTOR= SIZE=]
+	@$(FASTFER) shards $(options)
+verify: $(READY)    ## read records again and check them: DATASET= [VARIANT= OUT=]
+	@$(FASTFER) verify $(options)
+balance: $(READY)   ## oversample train with light copies: DATASET= [OUT= SEED=]
+	@$(FASTFER) balance $(options)
+train: $(READY)     ## train and test one network: ARCH= AUG= [DATASET= LOADER= EPOCHS= BATCH= SEED= PRETRAINED=]
+	@$(FASTFER) train $(options)
+evaluate: $(READY)  ## test a run: RUN= [DATASET=]
+	@$(FASTFER) evaluate $(options)
+cross: $(READY)     ## test every run on the other dataset: [SELECT=]
+	@$(FASTFER) cross $(options)
+report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT=]
+	@$(FASTFER) report $(options)
+
+test: $(READY)      ## the test suite
+	$(VENV)/bin/pytest
+lint: $(READY)      ## formatting, lint, types, import rules
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+format: $(READY)    ## put the code into shape
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+lock: $(READY)      ## resolve pyproject.toml into requirements.lock anew
+	$(VENV)/bin/uv pip compile pyproject.toml --all-extras --generate-hashes --universal --python-version 3.11 \
+	  --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+# The lock pins uv too, so that pip fetches just that, and uv (a minute instead of ten) all the rest.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("fastfer needs Python 3.11 or newer: give it as PYTHON=") if sys.version_info < (3, 11) else 0'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install --quiet "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"
+	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python requirements.lock
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --no-build-isolation --editable .
+	sh tests/system-packages.sh
+	@touch $@

@@ -1,0 +1,1 @@
+"""What is measured, and how. Imports `fastfer` and `pipelines` as a user would."""

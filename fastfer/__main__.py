@@ -1,0 +1,5 @@
+"""`python -m fastfer`, which torchrun can start too."""
+
+from fastfer.cli import main
+
+main()

@@ -1,0 +1,69 @@
+"""Parses the arguments, runs the verb, and turns errors into one line and an exit code."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
+
+from rich.text import Text
+
+from fastfer.cli import data, results, train
+from fastfer.cli.console import ERR
+from fastfer.cli.verbs import Verb
+from pipelines.errors import InputError
+
+VERBS: Final[tuple[Verb, ...]] = (*data.VERBS, *train.VERBS, *results.VERBS)
+FULL_OR_FORBIDDEN: Final = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}
+WRONG_USE: Final = 2
+INTERRUPTED: Final = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        fail(f"{message} (`{self.prog} --help` shows how it is used)")
+
+
+def fail(message: str) -> NoReturn:
+    """Print one line to stderr and exit with code 2."""
+    ERR.print(Text(f"fastfer: {message}"), soft_wrap=True)
+    sys.exit(WRONG_USE)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = Parser(prog="fastfer", description="Facial-expression-recognition studies on RAF-DB and ExpW.")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="verb", parser_class=Parser)
+    for verb in VERBS:
+        sub = verbs.add_parser(
+            verb.name,
+            help=verb.summary,
+            description=verb.summary,
+            epilog="examples:\n" + "\n".join(f"  {line}" for line in verb.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for option in verb.options:
+            option.add_to(sub)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run `fastfer`. Exit codes: 0 done; 2 wrong use or input; 1 a fault of ours; 130 interrupted."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    arguments = parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], None] = next(verb.run for verb in VERBS if verb.name == arguments.verb)
+    try:
+        run(arguments)
+    except InputError as error:
+        fail(" ".join(str(error).split()))
+    except OSError as error:
+        if error.errno not in FULL_OR_FORBIDDEN:
+            raise
+        fail(f"cannot write {error.filename or 'the output'}: {error.strerror}")
+    except KeyboardInterrupt:
+        ERR.print("fastfer: stopped; the same command goes on where it can")
+        sys.exit(INTERRUPTED)

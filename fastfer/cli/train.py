@@ -1,0 +1,137 @@
+"""Verbs that train and test: train, evaluate, cross."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastfer.cli.console import say, show_table, track
+from fastfer.cli.verbs import DATASET, RESULTS, RUNS, SHARDS, Option, Verb, default_of, switch
+from fastfer.config import AUGMENTATIONS, PRECISIONS, TrainConfig
+from fastfer.evaluation.metrics import METRICS
+from fastfer.models import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from fastfer.training.log import EpochRow  # the verbs import torch only when they run: --help must not wait
+
+EPOCH_LINE: Final = (
+    "epoch {epoch:>3}   loss {train_loss:.3f} / {val_loss:.3f}   accuracy {train_accuracy:.3f} / {val_accuracy:.3f}   "
+    "macro-F1 {val_macro_f1:.3f}   lr {lr:.1e}   {images_per_s:,.0f} img/s   waited {wait:.0%}   "
+    "RSS {peak_rss_mib:,.0f} MiB"
+)
+
+
+def show_epoch(row: "EpochRow") -> None:
+    """One line for each epoch: train / validation."""
+    values = {name: getattr(row, name) for name in row.__slots__}
+    say(EPOCH_LINE.format(**values, wait=row.loader_wait_s / row.seconds))
+
+
+def show_scores(title: str, metrics: dict[str, Any]) -> None:
+    """All metrics with their intervals."""
+    rows = []
+    for metric in METRICS:
+        value, low, high = (metrics[metric.name][part] for part in ("value", "low", "high"))
+        rows.append((f"{metric.title} {metric.arrow}", _number(value), f"{_number(low)} to {_number(high)}"))
+    show_table(title, ("metric", "value", "95% interval"), rows)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    given = vars(arguments)
+    config = TrainConfig(**{name: given[name] for name in TrainConfig.__slots__})
+    from fastfer.study import train_and_test
+
+    run, metrics = train_and_test(config, track=track, on_epoch=show_epoch, say=say)
+    show_scores(f"{config.dataset}, test", metrics)
+    say(f"run folder: {run.folder}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from fastfer.evaluation.evaluate import FinishedRun, evaluate
+
+    folder = arguments.run if arguments.run.exists() else arguments.runs / arguments.run
+    run = FinishedRun.open(folder)
+    dataset = arguments.dataset or run.settings["dataset"]
+    metrics = evaluate(run, dataset, shards=arguments.shards, loader=arguments.loader, track=track)
+    show_scores(f"{run.folder.name} on {dataset}, test", metrics)
+    say(f"written to {run.results(dataset)}")
+
+
+def _cross(arguments: argparse.Namespace) -> None:
+    from fastfer.evaluation.cross import cross
+    from fastfer.evaluation.evaluate import finished_runs
+
+    out = arguments.results / "cross.csv"
+    table = cross(finished_runs(arguments.runs, arguments.select), shards=arguments.shards, out=out, track=track)
+    columns = ("run", "tested_on", "n", "balanced_accuracy", "balanced_accuracy_at_home", "balanced_accuracy_drop")
+    rows = [
+        tuple(round(cell, 4) if isinstance(cell, float) else cell for cell in row)
+        for row in table.select(columns).rows()
+    ]
+    show_table("Across datasets", columns, rows)
+    say(f"written to {out}")
+
+
+def _option(name: str, help: str, kind: Any = str) -> Option:
+    return Option(name.replace("_", "-"), help, kind, default_of(TrainConfig, name))
+
+
+LOADER: Final = _option("loader", "dali or reference")
+VERBS: Final = (
+    Verb(
+        "train",
+        "Train one network on one dataset, then test its best epoch on the test split.",
+        (
+            DATASET,
+            _option("arch", f"{', '.join(ARCHITECTURES)}, or any timm model"),
+            _option("aug", ", ".join(AUGMENTATIONS)),
+            _option("variant", "records to train on (default: those that go with --aug)"),
+            LOADER,
+            _option("epochs", "most epochs", int),
+            _option("batch", "images per step", int),
+            _option("lr", "peak learning rate (default: the architecture's, scaled by batch)", float),
+            _option("weight_decay", "default: the architecture's", float),
+            _option("warmup_epochs", "epochs of rising learning rate", float),
+            _option("label_smoothing", "0 to 1", float),
+            _option("patience", "epochs without a better validation macro-F1 before stopping", int),
+            _option("min_delta", "what counts as better", float),
+            _option("image_size", "pixels (default: as stored)", int),
+            _option("seed", "of initial weights, order and augmentation", int),
+            Option("pretrained", "1: from ImageNet weights, 0: from nothing", switch, True),
+            _option("weights", "weights to start from, .pth or .safetensors (default: timm's hub)", Path),
+            _option("precision", ", ".join(PRECISIONS)),
+            Option("compile", "1: torch.compile", switch, False),
+            SHARDS,
+            RUNS,
+            _option("workers", "decoding threads or processes", int),
+        ),
+        (
+            "fastfer train --arch efficientnet --aug online --dataset rafdb",
+            "fastfer train --arch resnet10t --pretrained 0 --dataset demo-rafdb --epochs 10",
+        ),
+        _train,
+    ),
+    Verb(
+        "evaluate",
+        "Test a trained run on the test split of a dataset, its own or another.",
+        (
+            Option("run", "the run's folder, or its name in --runs", Path, required=True),
+            Option("dataset", "whose test split (default: the run's own)"),
+            LOADER,
+            SHARDS,
+            RUNS,
+        ),
+        ("fastfer evaluate --run runs/rafdb-augmented-resnet-online-s0-1a2b3c4d --dataset expw",),
+        _evaluate,
+    ),
+    Verb(
+        "cross",
+        "Test every trained run on the other dataset's test split, into one CSV.",
+        (SHARDS, RUNS, RESULTS, Option("select", "only runs whose name matches this pattern", str, "*")),
+        ("fastfer cross", "fastfer cross --select 'demo-*'"),
+        _cross,
+    ),
+)

@@ -1,0 +1,60 @@
+"""What a verb of the command line is made of: data, so that help, parser and documentation say the same."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One `--name value`. `kind` turns the text into a value; without a default the option is required."""
+
+    name: str
+    help: str
+    kind: Callable[[str], Any] = str
+    default: Any = None
+    required: bool = False
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Add the option to a verb's parser; its help shows the default."""
+        shown = "" if self.default is None else f" (default: {self.default})"
+        parser.add_argument(
+            f"--{self.name}",
+            type=self.kind,
+            default=self.default,
+            required=self.required,
+            metavar=self.name.split("-")[-1].upper(),
+            help=(self.help + shown).replace("%", "%%"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A command: its options, the examples that its help shows, and the function that runs it."""
+
+    name: str
+    summary: str
+    options: tuple[Option, ...]
+    examples: tuple[str, ...]
+    run: Callable[[argparse.Namespace], None]
+
+
+def switch(text: str) -> bool:
+    """0 or 1, as make variables are written."""
+    if text not in {"0", "1"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 0 nor 1")
+    return text == "1"
+
+
+def default_of(config: type, name: str) -> Any:
+    """The default of a field of a settings dataclass: the command line has no defaults of its own."""
+    default = {field.name: field.default for field in fields(config)}[name]
+    return None if default is MISSING else default
+
+
+DATASET: Final = Option("dataset", "rafdb, expw, demo-rafdb or demo-expw", default="rafdb")
+SHARDS: Final = Option("shards", "folder of all record variants", Path, Path("data/shards"))
+RUNS: Final = Option("runs", "folder of all runs", Path, Path("runs"))
+RESULTS: Final = Option("results", "folder of the result tables", Path, Path("results"))

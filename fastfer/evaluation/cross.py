@@ -1,0 +1,63 @@
+"""Tests runs across datasets: each model on the other dataset's test split, beside its score at home."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from fastfer.datasets import DATASETS
+from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, evaluate
+from fastfer.evaluation.metrics import METRICS
+from fastfer.progress import Track, untracked
+from fastfer.training.run import read_json
+from pipelines.errors import InputError
+from pipelines.records import write_atomically
+
+DROPS: Final = ("accuracy", "balanced_accuracy", "macro_f1")
+"""Scores whose fall from home to away is given."""
+
+
+def counterparts(dataset: str) -> list[str]:
+    """The datasets on which a model of `dataset` is tested across: the others of its kind (real, or demo)."""
+    kind = DATASETS[dataset].kind
+    return [name for name, other in DATASETS.items() if other.kind == kind and name != dataset]
+
+
+def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track = untracked) -> pl.DataFrame:
+    """Test each run on its counterparts' test splits, and write one CSV line per run and test set to `out`.
+
+    A line holds the scores with their intervals, and how far those of `DROPS` fall from the run's own test split. Tests
+    already made are not made again.
+
+    Raises:
+        InputError: there is no run, or no counterpart's records are there.
+    """
+    lines = []
+    for run in runs:
+        own = run.settings["dataset"]
+        for dataset in counterparts(own):
+            at_home, away = (_scores(run, name, shards, track) for name in (own, dataset))
+            named = {name: run.settings[name] for name in ("arch", "aug", "seed")}
+            line = {"run": run.folder.name, **named, "trained_on": own, "tested_on": dataset, "n": away["n"]}
+            for metric in (metric.name for metric in METRICS):
+                bounds = {f"{metric}_{side}": away[metric][side] for side in ("low", "high")}
+                line |= {metric: away[metric]["value"], **bounds}
+            for metric in DROPS:
+                value = at_home[metric]["value"]
+                line |= {f"{metric}_at_home": value, f"{metric}_drop": value - away[metric]["value"]}
+            lines.append(line)
+    if not lines:
+        raise InputError("no trained run to test across: make train DATASET=rafdb and make train DATASET=expw make two")
+    table = pl.DataFrame(lines, infer_schema_length=None)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, table.write_csv().encode())
+    return table
+
+
+def _scores(run: FinishedRun, dataset: str, shards: Path, track: Track) -> dict[str, Any]:
+    """The scores of an earlier test of the run on a dataset, or of one made now."""
+    done = run.results(dataset) / METRICS_NAME
+    if done.is_file():
+        return read_json(done)
+    return evaluate(run, dataset, shards=shards, track=track)

@@ -1,0 +1,84 @@
+"""Runs a network over a split: the one way from batches to probabilities, for validation and for tests."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from pipelines.augment import normalise
+from pipelines.loaders import Batch
+from pipelines.records import DatasetInfo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """What a network's input went through; a checkpoint carries it. `mean` and `std` per channel, in 0..1."""
+
+    image_size: int
+    channels: int
+    mean: list[float]
+    std: list[float]
+
+    @classmethod
+    def of(cls, info: DatasetInfo, image_size: int | None) -> Self:
+        """For networks trained on `info`'s records, at their stored size unless another is asked for."""
+        return cls(
+            image_size=image_size or info.size_px, channels=info.channels, mean=info.pixel_mean, std=info.pixel_std
+        )
+
+    def __call__(self, img_BCHW: torch.Tensor) -> torch.Tensor:
+        """uint8 in 0..255 or float in 0..1, any size -> standardised float32 `B x C x S x S`, channels last."""
+        if img_BCHW.shape[-1] != self.image_size:
+            if img_BCHW.dtype == torch.uint8:
+                img_BCHW = img_BCHW.float() / 255
+            size = (self.image_size, self.image_size)
+            img_BCHW = F.interpolate(img_BCHW, size=size, mode="bilinear", antialias=True, align_corners=False)
+        return normalise(img_BCHW, self.mean, self.std, torch.float32)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint holds them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """For N images: manifest rows, labels (int64) and softmax probabilities (float64, `N x K`)."""
+
+    row_N: NDArray[np.int64]
+    label_N: NDArray[np.int64]
+    probability_NK: NDArray[np.float64]
+
+    @property
+    def predicted_N(self) -> NDArray[np.int64]:
+        """The most probable class of each image."""
+        return np.asarray(self.probability_NK.argmax(axis=1), np.int64)
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    preprocessing: Preprocessing,
+    *,
+    advance: Callable[[int], None] = lambda _batches: None,
+) -> Predictions:
+    """Predict every image of `batches`, in evaluation mode; the model's mode is put back afterwards.
+
+    Logits are gathered on the device and fetched once, and the softmax is taken in float64.
+    """
+    was_training = model.training
+    model.eval()
+    logits, labels, rows = [], [], []
+    for batch in batches:
+        logits.append(model(preprocessing(batch.img_BCHW)).float())
+        labels.append(batch.label_B)
+        rows.append(batch.host_rows_B)
+        advance(1)
+    model.train(was_training)
+    probability_NK = torch.cat(logits).double().softmax(dim=1).cpu().numpy()
+    return Predictions(np.concatenate(rows), torch.cat(labels).cpu().numpy(), probability_NK)

@@ -1,0 +1,1 @@
+"""Faces in photographs: reading, detecting, matching to the annotation, aligning."""

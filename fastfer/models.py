@@ -1,0 +1,97 @@
+"""Builds the networks that a study compares, all from timm."""
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pipelines.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn  # timm and torch are imported where used: the command line must start in a blink
+
+ARCHITECTURES: Final = {
+    "resnet": "resnet50",
+    "efficientnet": "efficientnet_b0",
+    "vit": "vit_small_patch16_224",
+    "efficientvit": "efficientvit_b1",
+}
+"""The study's names, and the timm models they stand for. Any other timm name is taken as it is."""
+HUB_FILE: Final = "model.safetensors"
+HUB_TIMEOUT_S: Final = 10
+
+
+def timm_name(arch: str) -> str:
+    """The timm model that `arch` names.
+
+    Raises:
+        InputError: neither a name of the study nor one of timm's.
+    """
+    import timm
+
+    name = ARCHITECTURES.get(arch, arch)
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, [*ARCHITECTURES, *timm.list_models()], n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise InputError(f"no architecture {arch!r}: choose {', '.join(ARCHITECTURES)}, or any timm model{hint}")
+    return name
+
+
+def build_model(
+    arch: str,
+    *,
+    channels: int,
+    num_classes: int,
+    image_size: int,
+    pretrained: bool = False,
+    weights: Path | None = None,
+) -> "nn.Module":
+    """A timm network for `B x channels x image_size x image_size` float input and `num_classes` logits.
+
+    With `pretrained`, ImageNet weights come from `weights` (.pth or .safetensors) or timm's hub; their colour filters
+    are summed for gray input and position embeddings resized.
+
+    Raises:
+        InputError: the architecture is unknown, does not take the size, or the weights cannot be had.
+    """
+    import timm
+
+    name = timm_name(arch)
+    options: dict[str, Any] = {"in_chans": channels, "num_classes": num_classes}
+    if timm.get_pretrained_cfg(name).fixed_input_size:
+        options["img_size"] = image_size
+    if pretrained:
+        file = weights if weights is not None else _from_hub(name)
+        if not file.is_file():
+            raise InputError(f"no weights file {file}: give another WEIGHTS=, or start from nothing with PRETRAINED=0")
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
+    try:
+        model: nn.Module = timm.create_model(name, **options)
+    except Exception as error:
+        if pretrained:
+            raise InputError(
+                f"the weights in {options['pretrained_cfg_overlay']['file']} do not fit {name}: {error}"
+            ) from error
+        raise InputError(f"{name} cannot be built for images of {image_size} px: {error}") from error
+    return model
+
+
+def _from_hub(name: str) -> Path:
+    """The file of a model's ImageNet weights, downloaded at first use. timm itself would retry for 47 s offline."""
+    import timm
+    from huggingface_hub import hf_hub_download
+
+    repository = timm.get_pretrained_cfg(name).hf_hub_id
+    if not repository:
+        raise InputError(f"timm has no weights for {name}: give WEIGHTS=path, or start from nothing with PRETRAINED=0")
+    try:
+        return Path(hf_hub_download(repository, HUB_FILE, etag_timeout=HUB_TIMEOUT_S))
+    except Exception as error:
+        raise InputError(
+            f"the ImageNet weights of {name} cannot be had from the hub ({type(error).__name__}): "
+            "give WEIGHTS=path, or start from nothing with PRETRAINED=0"
+        ) from error
+
+
+def parameter_count(model: "nn.Module") -> int:
+    """How many numbers the network learns."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,0 +1,89 @@
+"""Makes a report from run folders, all of it or nothing."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from fastfer import __version__
+from fastfer.progress import Track, untracked
+from fastfer.report.content import Report, compose
+from fastfer.report.files import write_figures
+from fastfer.report.naming import file_names
+from fastfer.report.page import GENERATOR, render
+from fastfer.report.runs import Select, read_runs
+from pipelines.errors import InputError
+
+_PAGE: Final = "index.html"
+
+
+def make_report(
+    runs_root: Path,
+    out: Path,
+    *,
+    title: str = "Facial expression recognition: the study's runs",
+    select: Select = "*",
+    track: Track = untracked,
+) -> Path:
+    """Write a report of every run below a folder.
+
+    Makes `out/index.html` (one self-contained file), `out/figures/` (each figure as PNG, PDF and SVG) and
+    `out/tables/` (CSV). The folder is made beside `out` and put in its place at the end, so a report is never half old.
+
+    Args:
+        runs_root: the folder that holds the run folders.
+        out: the report's folder; an earlier report there is replaced.
+        title: the page's heading.
+        select: which runs, by the names of their folders: a glob pattern such as `demo-*`, or what says so of a name.
+        track: told of each figure drawn.
+
+    Returns:
+        The path of `index.html`.
+
+    Raises:
+        InputError: no run is there or none matches, a run's file is broken, or `out` holds something else.
+    """
+    runs = read_runs(runs_root, select)
+    _refuse_foreign(out)
+    report = compose(runs, title)
+    now = datetime.now().astimezone()
+    made = f"Made {now:%Y-%m-%d %H:%M %Z} by fastfer {__version__} from {len(runs)} runs in {runs_root}"
+    with _replacing(out) as folder:
+        _write(report, folder, made, track)
+    return out / _PAGE
+
+
+def _write(report: Report, folder: Path, made: str, track: Track) -> None:
+    figures, tables = list(report.figures()), list(report.tables())
+    figure_files = file_names(figure.name for figure in figures)
+    table_files = file_names(table.name for table in tables)
+    write_figures(figures, figure_files, folder / "figures", track)
+    (folder / "tables").mkdir()
+    for table in tables:
+        table.frame().write_csv(folder / "tables" / f"{table_files[table.name]}.csv")
+    page = render(report, figure_files=figure_files, table_files=table_files, made=made)
+    (folder / _PAGE).write_text(page, encoding="utf-8")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Replacing removes what was there: only an earlier report, or nothing."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    page = out / _PAGE
+    if not page.is_file() or GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:1000]:
+        raise InputError(f"{out} holds something else than a report, which would be lost: choose another folder")
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A new folder beside `out` that takes its place if all goes well, and vanishes if not."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        new, old = Path(temporary) / "new", Path(temporary) / "old"
+        new.mkdir()
+        yield new
+        if out.exists():
+            out.replace(old)
+        new.replace(out)

@@ -1,0 +1,59 @@
+"use strict";
+(() => {
+  const { themes, figures } = JSON.parse(document.getElementById("charts").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const boxes = [...document.querySelectorAll(".chart")];
+  const drawn = new Map(); // box -> what it was drawn with: {columns, theme, view}
+  let printing = false;
+
+  const columnsOf = (box) => Math.max(1, Math.floor(box.clientWidth / figures[box.dataset.chart].legend_px));
+  const themeOf = () => (dark.matches && !printing ? "dark" : "light");
+
+  async function draw(box) {
+    const columns = columnsOf(box), theme = themeOf(), before = drawn.get(box);
+    if (before && before.columns === columns && before.theme === theme) return;
+    const now = { columns, theme };
+    drawn.set(box, now);
+    const { spec } = figures[box.dataset.chart];
+    const looks = themes[theme];
+    const config = { ...looks, legend: { ...looks.legend, columns } };
+    const options = { mode: "vega-lite", renderer: "svg", actions: false, tooltip: { theme }, config };
+    const embedded = await vegaEmbed(box, spec, options);
+    if (before?.embedded) before.embedded.finalize();
+    now.embedded = embedded;
+    box.style.minHeight = "0";
+    box.dataset.drawn = theme;
+  }
+
+  const redraw = () => [...drawn.keys()].forEach(draw);
+  // A study has hundreds of charts: each is drawn when it comes near the window, and all of them for paper.
+  const near = new IntersectionObserver(
+    (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target)),
+    { rootMargin: "800px" },
+  );
+  boxes.forEach((box) => near.observe(box));
+  dark.addEventListener("change", redraw);
+  addEventListener("resize", redraw);
+  addEventListener("beforeprint", () => { printing = true; boxes.forEach(draw); });
+  addEventListener("afterprint", () => { printing = false; redraw(); });
+
+  function sortBy(header, column) {
+    const body = header.closest("table").tBodies[0];
+    const isNumber = header.classList.contains("number");
+    const first = isNumber ? "descending" : "ascending"; // the largest numbers are looked for first
+    const other = isNumber ? "ascending" : "descending";
+    const order = header.getAttribute("aria-sort") === first ? other : first;
+    const sign = order === "ascending" ? 1 : -1;
+    const key = (row) => row.cells[column].dataset.sort;
+    const compare = (a, b) => {
+      if (key(a) === "" || key(b) === "") return (key(a) === "") - (key(b) === ""); // what is not known comes last
+      return sign * (isNumber ? Number(key(a)) - Number(key(b)) : key(a).localeCompare(key(b), undefined, { numeric: true }));
+    };
+    [...header.parentElement.cells].forEach((cell) => cell.removeAttribute("aria-sort"));
+    header.setAttribute("aria-sort", order);
+    body.append(...[...body.rows].sort(compare));
+  }
+  document.querySelectorAll("table.sortable").forEach((table) =>
+    [...table.tHead.rows[0].cells].forEach((header, column) =>
+      header.querySelector("button").addEventListener("click", () => sortBy(header, column))));
+})();

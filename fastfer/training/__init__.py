@@ -1,0 +1,1 @@
+"""Training: runs, the learner, the loop, checkpoints and logs."""

@@ -1,0 +1,58 @@
+"""What a run tells of each epoch: `epochs.csv` and TensorBoard."""
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from pipelines.records import write_atomically
+
+EPOCHS_NAME = "epochs.csv"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRow:
+    """One line of `epochs.csv`; losses are cross-entropies in nats, accuracies and macro-F1 in 0..1.
+
+    Training loss and accuracy are averages over the epoch's (augmented) batches. None means not measured.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    val_macro_f1: float
+    lr: float
+    seconds: float
+    images_per_s: float
+    loader_wait_s: float
+    peak_rss_mib: float
+    peak_gpu_mib: float | None
+
+
+class EpochLog:
+    """Keeps the rows of a run and writes them after each epoch, whole, so that no reader sees half a line."""
+
+    def __init__(self, folder: Path, rows: list[EpochRow]) -> None:
+        self.rows = rows
+        self._path = folder / EPOCHS_NAME
+        self._tensorboard = SummaryWriter(str(folder), purge_step=len(rows) + 1)
+
+    def append(self, row: EpochRow) -> None:
+        """Add an epoch to both logs."""
+        self.rows.append(row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(EpochRow)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(done) for done in self.rows)
+        write_atomically(self._path, text.getvalue().encode())
+        for name, value in asdict(row).items():
+            if name != "epoch" and value is not None:
+                self._tensorboard.add_scalar(name.replace("_", "/", 1), value, row.epoch)
+
+    def close(self) -> None:
+        """Flush and close TensorBoard's file."""
+        self._tensorboard.close()

@@ -1,0 +1,142 @@
+"""The online policy: batches on the device in, augmented float batches out, each image with draws of its own.
+
+uint8 0..255 or float 0..1 [B, C, H, W] in, float32 0..1 of the same shape out. A branch runs on the images that drew it
+and on no others; their places come from the host, so nothing waits for the device. The same code runs on CPU and GPU.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.augment.draws import Drawn, draw
+from pipelines.augment.geometry import MATRICES, Warper, sampling_matrices, to_unit
+from pipelines.augment.operations import HIGHEST, OPERATIONS
+from pipelines.augment.policy import Policy
+
+
+class OnlinePolicy:
+    """A policy ready to act on batches; it keeps scratch memory, so each thread needs its own."""
+
+    def __init__(self, policy: Policy, seed: int, *, skip: Collection[str] = ()) -> None:
+        """Check the table against what the operations can do.
+
+        Args:
+            policy: the table, such as STRONG.
+            seed: 0..2**32 - 1.
+            skip: operations drawn elsewhere, such as DRAWN_BY_DALI; the draws of the others stay as they are.
+
+        Raises:
+            ValueError: a range reaches beyond what its operation is made for, or `skip` names no operation.
+        """
+        unknown = set(skip) - {operation.name for operation in policy.operations}
+        if unknown:
+            raise ValueError(f"policy {policy.name} has no operation {', '.join(sorted(unknown))} to skip")
+        for operation in policy.operations:
+            for drawn in operation.ranges:
+                highest = HIGHEST.get((operation.name, drawn.name), np.inf)
+                if drawn.high > highest:
+                    raise ValueError(f"{operation.name}: {drawn.name} up to {drawn.high} is above {highest}")
+        self.policy: Final = policy
+        self.seed: Final = seed
+        self.skip: Final = frozenset(skip)
+        self._warper = Warper()
+
+    @torch.no_grad()
+    def __call__(self, img_BCHW: Tensor, rows_B: NDArray[np.int64], epoch: int, *, out: Tensor | None = None) -> Tensor:
+        """Augment a batch; the result of an image is a pure function of (seed, epoch, its row, its pixels).
+
+        Args:
+            img_BCHW: uint8 0..255 or float 0..1, on any device; left as it is.
+            rows_B: int64 [B] on the host, each image's row in the manifest.
+            epoch: 0..2**32 - 1.
+            out: float32 [B, C, H, W] on the same device to write into; made anew when not given.
+
+        Returns:
+            float32 [B, C, H, W] 0..1 on the same device.
+
+        Raises:
+            ValueError: the number of rows is not the number of images.
+        """
+        batch, _, height_px, width_px = img_BCHW.shape
+        if rows_B.shape != (batch,):
+            raise ValueError(f"{batch} images need as many rows, got an array of shape {rows_B.shape}")
+        if out is None:
+            out = torch.empty(img_BCHW.shape, device=img_BCHW.device)
+        drawn = draw(self.policy, self.seed, epoch, rows_B, skip=self.skip)
+        geometry = [one for one in drawn if one.operation.name in MATRICES]
+        branches = [one for one in drawn if one.operation.name in OPERATIONS]
+        sampling_B33 = sampling_matrices(geometry, batch, height_px, width_px)
+        sampling, indices, params = _to_device(sampling_B33, branches, img_BCHW.device)
+        if geometry:
+            self._warper(img_BCHW, sampling, out, perspective=bool(sampling_B33[:, 2, :2].any()))
+        else:
+            to_unit(img_BCHW, out)
+        for one, index_n, params_nK in zip(branches, indices, params, strict=True):
+            _apply(one.operation.name, out, index_n, params_nK)
+        return out
+
+
+def _apply(name: str, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> None:
+    """Change the images at `index_n` in place."""
+    function = OPERATIONS[name]
+    if len(index_n) == len(img_BCHW):
+        img_BCHW.copy_(function(img_BCHW, *params_nK.unbind(1)))
+    else:
+        img_nCHW = img_BCHW.index_select(0, index_n)
+        img_BCHW.index_copy_(0, index_n, function(img_nCHW, *params_nK.unbind(1)))
+
+
+def _to_device(
+    sampling_B33: NDArray[np.float64], branches: Sequence[Drawn], device: torch.device
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Matrices, places and parameters in two transfers, whatever the number of branches."""
+    floats = _upload([sampling_B33, *(one.params_nK for one in branches)], np.float32, device)
+    return floats[0], _upload([one.index_n for one in branches], np.int64, device), floats[1:]
+
+
+def _upload(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:
+    if not arrays:
+        return []
+    flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays]).astype(dtype))
+    flat = flat.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else flat.to(device)
+    parts = torch.split(flat, [array.size for array in arrays])
+    return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
+
+
+def normalise(
+    img_BCHW: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Standardise for the network: (img - mean) / std, channels last.
+
+    Args:
+        img_BCHW: uint8 0..255 or float 0..1.
+        mean: of each channel, in 0..1.
+        std: of each channel, in 0..1.
+        dtype: of the result; the arithmetic is float32.
+
+    Returns:
+        [B, C, H, W] of `dtype` in channels-last memory.
+    """
+    levels = 255.0 if img_BCHW.dtype == torch.uint8 else 1.0
+    gain_1C11, shift_1C11 = _gain_and_shift(tuple(mean), tuple(std), levels, img_BCHW.device)
+    standardised = torch.addcmul(shift_1C11, img_BCHW.to(torch.float32), gain_1C11)
+    return standardised.to(dtype=dtype, memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=16)
+def _gain_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], levels: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Kept, because making them on a GPU waits for it."""
+    mean_1C11 = torch.tensor(mean, dtype=torch.float64).view(1, -1, 1, 1)
+    std_1C11 = torch.tensor(std, dtype=torch.float64).view(1, -1, 1, 1)
+    gain_1C11, shift_1C11 = 1 / (levels * std_1C11), -mean_1C11 / std_1C11
+    return gain_1C11.to(device, torch.float32), shift_1C11.to(device, torch.float32)

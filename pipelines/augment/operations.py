@@ -1,0 +1,205 @@
+"""What happens to pixels in place: each operation a small function of a batch and per-image parameters.
+
+Every function takes img_BCHW (float32 0..1, any number of channels) and one float32 [B] tensor per parameter, named as
+in the policy's table, and returns a new tensor of the same shape and range. No function asks the device for a value,
+so none waits for it and none breaks a compiled graph.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import kornia.enhance
+import kornia.filters
+import torch
+from torch import Tensor
+
+BLUR_SIGMA_MAX: Final = 0.012
+"""The widest Gaussian blur, of the image's size; it fixes the kernel's size, so that no result depends on its batch."""
+
+MOTION_LENGTH_MAX: Final = 0.05
+"""The longest motion blur, of the image's size; fixes the kernel's size likewise."""
+
+
+def brightness_contrast(img_BCHW: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Contrast x img + brightness, clipped: contrast about black, as kornia and albumentations have it."""
+    scaled: Tensor = kornia.enhance.adjust_contrast(img_BCHW, contrast, clip_output=False)
+    shifted: Tensor = kornia.enhance.adjust_brightness(scaled, brightness)
+    return shifted
+
+
+def gamma(img_BCHW: Tensor, gamma: Tensor) -> Tensor:
+    """Img to the power of gamma."""
+    curved: Tensor = kornia.enhance.adjust_gamma(img_BCHW, gamma)
+    return curved
+
+
+def equalise(img_BCHW: Tensor, amount: Tensor) -> Tensor:
+    """Mix with the histogram-equalised image; 1 is OpenCV's equalizeHist, channel by channel.
+
+    kornia's own loops over images in Python. A channel of one single level stays as it is.
+    """
+    batch, channels, height_px, width_px = img_BCHW.shape
+    num_planes, num_px = batch * channels, height_px * width_px
+    level_NP = (img_BCHW * 255).round_().to(torch.int64).view(num_planes, num_px)
+    histogram_N256 = torch.zeros(num_planes, 256, device=img_BCHW.device).scatter_add_(
+        1, level_NP, torch.ones((), device=img_BCHW.device).expand(num_planes, num_px)
+    )
+    cumulative_N256 = histogram_N256.cumsum(1)
+    darkest_N1 = cumulative_N256.masked_fill(cumulative_N256 == 0, num_px).amin(1, keepdim=True)
+    rank_N256 = (cumulative_N256 - darkest_N1).clamp_(min=0) * (255 / (num_px - darkest_N1).clamp_(min=1))
+    equalised_NP = (rank_N256.round_() / 255).gather(1, level_NP)
+    share_N1 = (amount[:, None] * (darkest_N1.view(batch, channels) < num_px)).view(num_planes, 1)
+    return torch.lerp(img_BCHW.reshape(num_planes, num_px), equalised_NP, share_N1).view(img_BCHW.shape)
+
+
+def illumination(img_BCHW: Tensor, amount: Tensor, angle: Tensor) -> Tensor:
+    """Light from one side: gain from 1 - amount to 1 + amount across the image, brightest towards `angle` (degrees)."""
+    x_W, y_H1 = _centred_axes(img_BCHW)
+    turn_B11 = torch.deg2rad(angle)[:, None, None]
+    cos_B11, sin_B11 = torch.cos(turn_B11), torch.sin(turn_B11)
+    ramp_BHW = (cos_B11 * x_W - sin_B11 * y_H1) / (cos_B11.abs() + sin_B11.abs())
+    gain_BHW = 1 + amount[:, None, None] * ramp_BHW
+    return (img_BCHW * gain_BHW[:, None]).clamp_(0, 1)
+
+
+def gaussian_blur(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur; sigma as a fraction of the longer side, at most BLUR_SIGMA_MAX.
+
+    kornia's gaussian_blur2d asks the device whether sigma is positive; its two parts do not.
+    """
+    size_px = max(img_BCHW.shape[-2:])
+    kernel_px = 2 * math.ceil(3 * BLUR_SIGMA_MAX * size_px) + 1
+    kernel_BK = kornia.filters.get_gaussian_kernel1d(kernel_px, (sigma * size_px)[:, None])
+    blurred: Tensor = kornia.filters.filter2d_separable(img_BCHW, kernel_BK, kernel_BK)
+    return blurred.clamp_(0, 1)
+
+
+def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
+    """Blur along a line; length as a fraction of the longer side (at most MOTION_LENGTH_MAX), angle in degrees.
+
+    kornia's kernels have one length for a batch; these are lines of any length, as bilinear splats of points on them.
+    """
+    size_px = max(img_BCHW.shape[-2:])
+    radius_px = math.ceil(MOTION_LENGTH_MAX * size_px / 2) + 1
+    steps_S = torch.linspace(-0.5, 0.5, 4 * radius_px + 1, device=img_BCHW.device)
+    places_K = torch.arange(-radius_px, radius_px + 1, device=img_BCHW.device)
+    along_BS = (length * size_px)[:, None] * steps_S
+    turn_B1 = torch.deg2rad(angle)[:, None]
+    x_BS1, y_BS1 = (along_BS * torch.cos(turn_B1))[..., None], (-along_BS * torch.sin(turn_B1))[..., None]
+    weight_x_BSK = (1 - (places_K - x_BS1).abs()).clamp_(min=0)
+    weight_y_BSK = (1 - (places_K - y_BS1).abs()).clamp_(min=0)
+    kernel_BKK = weight_y_BSK.transpose(1, 2) @ weight_x_BSK / len(steps_S)
+    blurred: Tensor = kornia.filters.filter2d(img_BCHW, kernel_BKK)
+    return blurred.clamp_(0, 1)
+
+
+def gaussian_noise(img_BCHW: Tensor, sigma: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
+    """Add normal noise of standard deviation sigma, a pure function of the image's two keys and the pixel's place."""
+    place_CHW = torch.arange(img_BCHW[0].numel(), device=img_BCHW.device, dtype=torch.int32)
+    hash_BCHW = _hash(place_CHW.view(1, *img_BCHW.shape[1:]), _per_image(key_high), _per_image(key_low))
+    # 23 bits, centred: exact in float32 and never -1 or 1, where erfinv is infinite.
+    uniform_BCHW = ((hash_BCHW >> 9) & 0x7FFFFF).to(torch.float32).mul_(2.0**-22).add_(2.0**-23 - 1)
+    noise_BCHW = uniform_BCHW.erfinv_().mul_(_per_image(sigma) * math.sqrt(2))
+    return noise_BCHW.add_(img_BCHW).clamp_(0, 1)
+
+
+def downscale(img_BCHW: Tensor, factor: Tensor) -> Tensor:
+    """Shrink by `factor` (averaging) and enlarge again (bilinearly), so that only the detail is lost.
+
+    Both steps together are one matrix along each axis, so that every image may have a factor of its own.
+    """
+    down_up_BHH = _down_up(img_BCHW.shape[-2], factor)
+    down_up_BWW = _down_up(img_BCHW.shape[-1], factor)
+    return (down_up_BHH[:, None] @ img_BCHW @ down_up_BWW[:, None].transpose(2, 3)).clamp_(0, 1)
+
+
+def erasing(img_BCHW: Tensor, area: Tensor, aspect: Tensor, x: Tensor, y: Tensor, value: Tensor) -> Tensor:
+    """Fill a rectangle: `area` of the image, 2**aspect times as wide as high, at (x, y) of the free way."""
+    x_W, y_H1 = _unit_axes(img_BCHW)
+    width_B11 = (area * torch.exp2(aspect)).sqrt()[:, None, None]
+    height_B11 = (area * torch.exp2(-aspect)).sqrt()[:, None, None]
+    left_B11, top_B11 = x[:, None, None] * (1 - width_B11), y[:, None, None] * (1 - height_B11)
+    hole_BHW = (x_W >= left_B11) & (x_W < left_B11 + width_B11) & (y_H1 >= top_B11) & (y_H1 < top_B11 + height_B11)
+    return torch.where(hole_BHW[:, None], _per_image(value), img_BCHW)
+
+
+def grid(img_BCHW: Tensor, cell: Tensor, hole: Tensor, x: Tensor, y: Tensor, value: Tensor) -> Tensor:
+    """Fill a square hole in every cell of a grid: cells of `cell` of the size, holes of `hole` of a cell's side."""
+    x_W, y_H1 = _unit_axes(img_BCHW)
+    hole_B11 = hole[:, None, None]
+    in_column_B1W = torch.frac(x_W / cell[:, None, None] + x[:, None, None]) < hole_B11
+    in_row_BH1 = torch.frac(y_H1 / cell[:, None, None] + y[:, None, None]) < hole_B11
+    return torch.where((in_column_B1W & in_row_BH1)[:, None], _per_image(value), img_BCHW)
+
+
+OPERATIONS: Final[Mapping[str, Callable[..., Tensor]]] = {
+    "brightness_contrast": brightness_contrast,
+    "gamma": gamma,
+    "equalise": equalise,
+    "illumination": illumination,
+    "gaussian_blur": gaussian_blur,
+    "motion_blur": motion_blur,
+    "gaussian_noise": gaussian_noise,
+    "downscale": downscale,
+    "erasing": erasing,
+    "grid": grid,
+}
+"""Operation name -> function of (img_BCHW, a [B] tensor for each range and key in the table's order)."""
+
+HIGHEST: Final[Mapping[tuple[str, str], float]] = {
+    ("gaussian_blur", "sigma"): BLUR_SIGMA_MAX,
+    ("motion_blur", "length"): MOTION_LENGTH_MAX,
+}
+"""(operation, parameter) -> the largest value that its function is made for."""
+
+
+def _per_image(value_B: Tensor) -> Tensor:
+    return value_B[:, None, None, None]
+
+
+def _unit_axes(img_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixel centres as fractions of the image: x [W] and y [H, 1], in 0..1."""
+    height_px, width_px = img_BCHW.shape[-2:]
+    x_W = (torch.arange(width_px, device=img_BCHW.device) + 0.5) / width_px
+    y_H = (torch.arange(height_px, device=img_BCHW.device) + 0.5) / height_px
+    return x_W, y_H[:, None]
+
+
+def _centred_axes(img_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in -1..1."""
+    x_W, y_H1 = _unit_axes(img_BCHW)
+    return 2 * x_W - 1, 2 * y_H1 - 1
+
+
+def _hash(place: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
+    """Random int32 bits (the upper ones the best) for each place under two keys of 24 bits.
+
+    Multiplications and xor-shifts as in C. Wellons' hash-prospector (constants of its `triple32`), the keys mixed in
+    between. int32 wraps around; `>>` keeps the sign, so the bits that it fills in are masked away.
+    """
+    mixed = (place + key_high.to(torch.int32) * -1640531535) * -312814405  # 2654435761, 3982152891
+    mixed ^= (mixed >> 11) & 0x1FFFFF
+    mixed += key_low.to(torch.int32) * -1640531535
+    mixed *= -1404298415  # 2890668881
+    mixed ^= (mixed >> 15) & 0x1FFFF
+    mixed *= 830770091
+    return mixed
+
+
+def _down_up(size_px: int, factor_B: Tensor) -> Tensor:
+    """Matrices [B, size, size] that average an axis into cells of `factor` pixels and read it back bilinearly."""
+    num_cells_B11 = (size_px / factor_B).floor().clamp_(min=1)[:, None, None]
+    cell_px_B11 = size_px / num_cells_B11
+    pixel_S = torch.arange(size_px, device=factor_B.device)
+    place_BS1 = ((pixel_S[:, None] + 0.5) / cell_px_B11 - 0.5).clamp_(min=0)
+    before_BS1 = torch.minimum(place_BS1.floor(), num_cells_B11 - 1)
+    after_BS1 = torch.minimum(before_BS1 + 1, num_cells_B11 - 1)
+
+    def average(cell_BS1: Tensor) -> Tensor:
+        """How much of each pixel lies in a cell, over the cell's length."""
+        start_BS1 = cell_BS1 * cell_px_B11
+        overlap_BSS = torch.minimum(start_BS1 + cell_px_B11, pixel_S + 1) - torch.maximum(start_BS1, pixel_S)
+        return overlap_BSS.clamp_(min=0) / cell_px_B11
+
+    return torch.lerp(average(before_BS1), average(after_BS1), place_BS1 - before_BS1)

@@ -1,0 +1,140 @@
+"""What every loader is: its settings, its batches, and the one function that opens it."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.records import SPLITS, DatasetInfo, read_info
+
+LOADERS: Final = ("dali", "reference")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoaderConfig:
+    """Where the samples come from and how they are dealt out.
+
+    `train` shuffles and drops a short last batch (unless it is the only one); otherwise every row comes exactly once,
+    in stored order, and the last batch may be short. `batch` is images per step and rank. `workers` are decoding
+    threads (dali) or processes (reference; 0 decodes in this process).
+    """
+
+    variant: Path
+    split: str
+    batch: int
+    train: bool
+    seed: int = 0
+    kind: str = "dali"
+    device: str = "cpu"
+    rank: int = 0
+    world_size: int = 1
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse impossible settings here rather than in the first batch."""
+        if self.kind not in LOADERS:
+            raise InputError(f"no loader {self.kind!r}: choose one of {', '.join(LOADERS)}")
+        if self.split not in SPLITS:
+            raise InputError(f"no split {self.split!r}: choose one of {', '.join(SPLITS)}")
+        if self.batch < 1:
+            raise InputError(f"a batch of {self.batch} images is impossible: it must be at least 1")
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank {self.rank} is not one of {self.world_size}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderState:
+    """How much of an epoch has been consumed: `batches` of epoch `epoch`, on this rank."""
+
+    epoch: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images and labels on the device; the manifest rows there (`rows_B`) and on the host (`host_rows_B`).
+
+    `img_BCHW` is uint8 in 0..255, `label_B` and `rows_B` int64. `state` is the loader's after this batch, so that a
+    resume counts what was consumed, not what was prefetched.
+    """
+
+    img_BCHW: torch.Tensor
+    label_B: torch.Tensor
+    rows_B: torch.Tensor
+    host_rows_B: NDArray[np.int64]
+    state: LoaderState
+
+    def __len__(self) -> int:
+        return len(self.host_rows_B)
+
+
+class Loader(AbstractContextManager["Loader"], Protocol):
+    """Iterates one epoch's batches; as a context it frees threads and device memory at the end."""
+
+    info: DatasetInfo
+
+    def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
+        """Choose the epoch (and so the order) of the next iteration, which starts after `consumed` batches."""
+        ...
+
+    def __len__(self) -> int:
+        """Batches of one epoch on this rank."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of the epoch that was set."""
+        ...
+
+    def __enter__(self) -> Self:
+        """The loader itself."""
+        ...
+
+
+def open_loader(config: LoaderConfig) -> Loader:
+    """Open the loader that `config.kind` names.
+
+    Raises:
+        InputError: the variant is not a finished record folder, or the split (or this rank's part) has no samples.
+    """
+    info = read_info(config.variant)
+    samples = sum(shard.samples for shard in info.split_shards(config.split))
+    if samples < config.world_size:
+        raise InputError(
+            f"the {config.split} split of {config.variant} has {samples} samples for {config.world_size} rank(s)"
+        )
+    if config.kind == "reference":
+        from pipelines.loaders.reference import ReferenceLoader
+
+        return ReferenceLoader(config, info)
+    from pipelines.loaders.dali import DaliLoader
+
+    return DaliLoader(config, info)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One rank's part of `samples`, and the batches it makes of it."""
+
+    first: int
+    samples: int
+    batches: int
+
+    @classmethod
+    def of(cls, config: LoaderConfig, samples: int) -> Self:
+        """Contiguous parts as DALI cuts them; in training all ranks take as many steps as the smallest part allows."""
+        first, end = (samples * (config.rank + i) // config.world_size for i in (0, 1))
+        if not config.train:
+            return cls(first, end - first, -(-(end - first) // config.batch))
+        full, smallest = divmod(samples // config.world_size, config.batch)
+        return cls(first, end - first, full) if full else cls(first, smallest, 1)
+
+
+def epoch_rng(seed: int, epoch: int, purpose: int) -> np.random.Generator:
+    """The generator of one epoch's order; `purpose` keeps independent uses of one (seed, epoch) apart."""
+    return np.random.default_rng((seed, epoch, purpose))

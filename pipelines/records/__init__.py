@@ -1,0 +1,40 @@
+"""Sharded record files: what they look like, and how they are written, read and verified."""
+
+from pipelines.records.format import (
+    SPLITS,
+    DatasetInfo,
+    Sample,
+    ShardInfo,
+    describe,
+    index_path,
+    info_sha256,
+    read_info,
+    read_manifest,
+    tar_path,
+    write_atomically,
+    write_info,
+)
+from pipelines.records.jpeg import decode_jpeg, encode_jpeg
+from pipelines.records.reader import ShardReader
+from pipelines.records.verify import find_faults
+from pipelines.records.writer import write_shard
+
+__all__ = [
+    "SPLITS",
+    "DatasetInfo",
+    "Sample",
+    "ShardInfo",
+    "ShardReader",
+    "decode_jpeg",
+    "describe",
+    "encode_jpeg",
+    "find_faults",
+    "index_path",
+    "info_sha256",
+    "read_info",
+    "read_manifest",
+    "tar_path",
+    "write_atomically",
+    "write_info",
+    "write_shard",
+]

@@ -1,0 +1,186 @@
+"""The record format: what a variant folder holds, and the small files that describe it.
+
+A variant folder is `<split>-00000.tar` (a WebDataset shard) with `<split>-00000.idx` (DALI's index) for each shard,
+`manifest.parquet` (one row per input row, kept or not) and, written last, `dataset.json`. A folder without
+`dataset.json` is unfinished, whatever else is in it.
+
+A sample's members share its key as base name, in the order of `MEMBERS`: `.jpg` the image, `.cls` the label as one
+ASCII digit, `.row` the manifest row as eight bytes (little-endian int64), `.json` what else is known of it.
+"""
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from pipelines.errors import InputError
+
+FORMAT_VERSION: Final = 1
+MEMBERS: Final = ("jpg", "cls", "row", "json")
+SPLITS: Final = ("train", "val", "test")
+INFO_NAME: Final = "dataset.json"
+MANIFEST_NAME: Final = "manifest.parquet"
+KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,90}")
+"""Keys hold no dot (the extension starts at the first one) and fit a plain tar header with their extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record: `jpeg` as stored, `label` canonical (0..9), `row` its line in the manifest, `meta` JSON-ready."""
+
+    key: str
+    jpeg: bytes
+    label: int
+    row: int
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardInfo:
+    """What `dataset.json` says of one shard. Pixel sums (one per channel) are exact integers over all its images."""
+
+    name: str
+    split: str
+    samples: int
+    tar_bytes: int
+    tar_sha256: str
+    index_sha256: str
+    pixel_sum: list[int]
+    pixel_square_sum: list[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetInfo:
+    """The contents of `dataset.json`.
+
+    `pixel_mean` and `pixel_std` are those of the training split, per channel, in 0..1. `settings` holds all that
+    determined the bytes of the shards (among them the face detector); this package does not look inside it.
+    """
+
+    dataset: str
+    variant: str
+    classes: list[str]
+    channels: int
+    size_px: int
+    pixel_mean: list[float]
+    pixel_std: list[float]
+    counts: dict[str, dict[str, int]]
+    shards: list[ShardInfo]
+    manifest_sha256: str
+    settings: dict[str, Any]
+    code_version: str
+    format_version: int = FORMAT_VERSION
+
+    def split_shards(self, split: str) -> list[ShardInfo]:
+        """The shards of one split, in order."""
+        return [shard for shard in self.shards if shard.split == split]
+
+
+def describe(
+    folder: Path,
+    shards: list[ShardInfo],
+    *,
+    dataset: str,
+    variant: str,
+    classes: tuple[str, ...],
+    size_px: int,
+    settings: dict[str, Any],
+    code_version: str,
+) -> DatasetInfo:
+    """The `DatasetInfo` of finished shards and the manifest beside them in `folder`."""
+    kept = pl.read_parquet(folder / MANIFEST_NAME).filter(pl.col("status") == "kept")
+    counted = {(split, label): count for split, label, count in kept.group_by("split", "label").len().iter_rows()}
+    train = [shard for shard in shards if shard.split == "train" and shard.samples] or shards
+    pixels = sum(shard.samples for shard in train) * size_px**2
+    mean = np.sum([shard.pixel_sum for shard in train], axis=0) / pixels
+    square = np.sum([shard.pixel_square_sum for shard in train], axis=0) / pixels
+    return DatasetInfo(
+        dataset=dataset,
+        variant=variant,
+        classes=list(classes),
+        channels=len(mean),
+        size_px=size_px,
+        pixel_mean=[round(float(value) / 255, 6) for value in mean],
+        pixel_std=[round(float(value) / 255, 6) for value in np.sqrt(square - mean**2)],
+        counts={s: {name: counted.get((s, i), 0) for i, name in enumerate(classes)} for s in SPLITS},
+        shards=shards,
+        manifest_sha256=sha256(folder / MANIFEST_NAME),
+        settings=settings,
+        code_version=code_version,
+    )
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write `dataset.json`, last of all and atomically: from then on the folder counts as finished."""
+    write_atomically(folder / INFO_NAME, (json.dumps(asdict(info), indent=1) + "\n").encode())
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read `dataset.json` and check that every file it names is there with its size.
+
+    Raises:
+        InputError: the folder is missing, unfinished, of another format version, or has lost or cut files.
+    """
+    path = folder / INFO_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw["shards"] = [ShardInfo(**shard) for shard in raw["shards"]]
+        info = DatasetInfo(**raw)
+    except FileNotFoundError:
+        raise InputError(f"no finished records in {folder} (it has no {INFO_NAME}): make them first") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}): remove the folder and make the records again") from None
+    if info.format_version != FORMAT_VERSION:
+        raise InputError(
+            f"{path} is of format {info.format_version}, this fastfer reads {FORMAT_VERSION}: make the records again"
+        )
+    for shard in info.shards:
+        tar = tar_path(folder, shard.name)
+        if not tar.is_file() or tar.stat().st_size != shard.tar_bytes or not index_path(folder, shard.name).is_file():
+            raise InputError(f"shard {tar} or its index is missing or cut short: make the records again")
+    return info
+
+
+def info_sha256(folder: Path) -> str:
+    """The SHA-256 of `dataset.json`: it stands for the whole variant, whose checksums it holds."""
+    return sha256(folder / INFO_NAME)
+
+
+def read_manifest(folder: Path) -> pl.DataFrame:
+    """The manifest: columns row, key, label, split, status ("kept" or "dropped"), reason, shard, position and more."""
+    return pl.read_parquet(folder / MANIFEST_NAME)
+
+
+def tar_path(folder: Path, name: str) -> Path:
+    """Where shard `name` of the variant in `folder` lies."""
+    return folder / f"{name}.tar"
+
+
+def index_path(folder: Path, name: str) -> Path:
+    """Where the DALI index of shard `name` lies."""
+    return folder / f"{name}.idx"
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write to a temporary name in the same folder, sync, rename: `path` is old, new, or absent, never half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

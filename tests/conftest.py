@@ -1,0 +1,73 @@
+"""What several tests need: small records of generated images, made once a session."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
+
+from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard
+
+CLASSES = ("circle", "square", "cross")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 10, size_px: int = 32) -> Path:
+    """A small finished variant: smooth random images, labels in turn, a dropped row after every seventh."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(5)
+    rows: list[dict[str, object]] = []
+    shards = []
+    for split, count in per_split.items():
+        for first in range(0, count, shard_rows):
+            name = f"{split}-{first // shard_rows:05d}"
+            samples = []
+            for position in range(min(shard_rows, count - first)):
+                if len(rows) % 8 == 7:
+                    rows.append(_row(len(rows), split, None))
+                coarse = rng.integers(0, 255, (4, 4), dtype=np.uint8)
+                jpeg = encode_jpeg(cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC))
+                row = _row(len(rows), split, (name, position))
+                samples.append(Sample(str(row["key"]), jpeg, int(str(row["label"])), len(rows), {"note": "made"}))
+                rows.append(row)
+            shards.append(write_shard(folder, name, split, samples))
+    pl.DataFrame(rows, schema_overrides={"row": pl.Int64, "label": pl.Int8}).write_parquet(folder / "manifest.parquet")
+    info = describe(
+        folder,
+        shards,
+        dataset="made",
+        variant="preprocessed",
+        classes=CLASSES,
+        size_px=size_px,
+        settings={},
+        code_version="test",
+    )
+    write_info(folder, info)
+    return folder
+
+
+def _row(row: int, split: str, place: tuple[str, int] | None) -> dict[str, object]:
+    return {
+        "row": row,
+        "key": f"key_{row:04d}",
+        "label": row % len(CLASSES),
+        "split": split,
+        "status": "kept" if place else "dropped",
+        "reason": None if place else "made so",
+        "shard": place[0] if place else None,
+        "position": place[1] if place else None,
+    }
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_records(tmp_path_factory.mktemp("records"), per_split={"train": 47, "val": 11, "test": 23})

@@ -1,0 +1,117 @@
+"""The command line as a person meets it: clear sentences, exit codes, help; through make too."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fastfer.cli import main
+from fastfer.cli.app import VERBS
+
+ROOT = Path(__file__).parents[3]
+FASTFER = Path(sys.executable).with_name("fastfer")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    told = capsys.readouterr()
+    return int(str(exit.value.code)), told.out, told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("train --dataset nope", "no dataset 'nope': choose one of rafdb, expw, demo-rafdb, demo-expw"),
+        ("train --arch resnet51", "no architecture 'resnet51': choose resnet, efficientnet, vit, efficientvit"),
+        ("train --aug weird", "no augmentation 'weird'"),
+        ("train --epochs 0", "epochs is 0"),
+        ("train --epochs many", "argument --epochs: invalid int value: 'many'"),
+        ("train --pretrained maybe", "'maybe' is neither 0 nor 1"),
+        ("train --lr -1", "a learning rate of -1.0 is impossible"),
+        ("train --dataset rafdb", "no preprocessed records of rafdb in shards: make shards DATASET=rafdb makes them"),
+        ("train --aug online", "no augmented records of rafdb in shards: make balance DATASET=rafdb makes them"),
+        ("shards --dataset expw", "no folder data/raw/expw with the expw dataset"),
+        ("shards --dataset demo-expw", "no folder data/raw/demo-expw with the demo-expw dataset: make demo-data"),
+        ("shards --dataset rafdb --data-root .", "no RAF-DB in .: expected EmoLabel/list_patition_label.txt there"),
+        ("verify --dataset rafdb", "no preprocessed records of rafdb"),
+        ("balance --dataset rafdb", "no preprocessed records of rafdb"),
+        ("evaluate --run nowhere", "no run in runs/nowhere"),
+        ("cross", "no trained run to test across"),
+        ("demo-data --faces 3", "too few"),
+        ("nonsense", "invalid choice: 'nonsense'"),
+        ("", "the following arguments are required: verb"),
+    ],
+)
+def test_wrong_use_is_one_clear_sentence_and_exit_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = arguments.split()
+    if given and given[0] == "train":
+        given += ["--shards", "shards"]
+    code, out, err = run(capsys, *given)
+    assert code == 2
+    assert sentence in err
+    assert err.startswith("fastfer: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err + out
+    assert list(tmp_path.iterdir()) == []  # nothing half-written
+
+
+def test_an_empty_label_list_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("EmoLabel", "Image/original"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "EmoLabel/list_patition_label.txt").write_text("\n")
+    code, _, err = run(capsys, "shards", "--dataset", "rafdb", "--data-root", str(tmp_path))
+    assert code == 2
+    assert "list_patition_label.txt is empty" in err
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_explains_itself_with_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, verb, "--help")
+    assert code == 0
+    assert "examples:" in out
+    assert f"fastfer {verb}" in out
+
+
+def test_the_installed_command_and_make_say_the_same() -> None:
+    plain = subprocess.run([FASTFER, "train", "--dataset", "nope"], capture_output=True, text=True, check=False)
+    assert plain.returncode == 2
+    assert plain.stderr.splitlines() == ["fastfer: no dataset 'nope': choose one of rafdb, expw, demo-rafdb, demo-expw"]
+    make = shutil.which("make")
+    assert make is not None
+    made = subprocess.run(
+        [make, "--silent", "train", "DATASET=nope"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 2
+    assert plain.stderr.strip() in made.stderr.splitlines()
+    assert "Traceback" not in made.stderr
+
+
+def test_make_passes_settings_as_options_and_ignores_the_environment() -> None:
+    made = subprocess.run(
+        ["make", "--dry-run", "train", "ARCH=vit", "DATASET=two words", "LABEL_SMOOTHING=0.2"],
+        cwd=ROOT,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "SEED": "7", "OUT": "/elsewhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (command,) = [line for line in made.stdout.splitlines() if "fastfer train" in line]
+    assert command.split("fastfer ")[1] == "train --arch 'vit' --dataset 'two words' --label-smoothing '0.2'"
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys; from fastfer.cli.app import parser; parser(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

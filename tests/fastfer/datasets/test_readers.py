@@ -1,0 +1,133 @@
+"""Annotation files, good and bad, become one row per line."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastfer.datasets import expw, rafdb, read_rows
+from fastfer.datasets.table import LONGEST_KEY, safe_key
+from fastfer.labels import CLASSES
+from pipelines.errors import InputError
+from pipelines.records.format import KEY
+
+
+def rafdb_folder(root: Path, lines: list[str]) -> Path:
+    for folder in ("EmoLabel", "Image/original", "Annotation/boundingbox", "Annotation/manual"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / rafdb.LABEL_LIST).write_text("\n".join(lines), encoding="utf-8")
+    return root
+
+
+def expw_folder(root: Path, lines: list[str], layout: tuple[str, str] = expw.LAYOUTS[0]) -> Path:
+    label_list, images = layout
+    (root / images).mkdir(parents=True, exist_ok=True)
+    (root / label_list).parent.mkdir(parents=True, exist_ok=True)
+    (root / label_list).write_text("\n".join(lines), encoding="utf-8")
+    return root
+
+
+def test_rafdb_row(tmp_path: Path) -> None:
+    root = rafdb_folder(tmp_path, ["train_00001.jpg 5", "test_0002.jpg 1"])
+    (root / "Annotation/boundingbox/train_00001_boundingbox.txt").write_text("10.5 20.25 110 140\n")
+    (root / "Annotation/boundingbox/test_0002.txt").write_text("1 2 3 4")
+    lines = [f"{x}\t{x + 1}" for x in (30, 70, 50, 35, 65)]
+    (root / "Annotation/manual/train_00001_manu_attri.txt").write_text("\n".join([*lines, "0", "1", "2"]))
+    first, second = rafdb.read(root).to_dicts()
+    assert first["key"] == "train_00001"
+    assert first["image_path"] == "Image/original/train_00001.jpg"
+    assert CLASSES[first["label"]] == "sadness"
+    assert first["official_split"] == "train"
+    assert first["box"] == [10.5, 20.25, 110.0, 140.0]
+    assert first["landmarks"] == [30, 31, 70, 71, 50, 51, 35, 36, 65, 66]
+    assert (second["official_split"], second["box"], second["landmarks"]) == ("test", [1, 2, 3, 4], None)
+
+
+@pytest.mark.parametrize("layout", expw.LAYOUTS)
+def test_expw_row_in_every_layout(tmp_path: Path, layout: tuple[str, str]) -> None:
+    root = expw_folder(tmp_path, ["angry_african_125.jpg 2 40 30 90 100 75.5 6"], layout)
+    (row,) = expw.read(root).to_dicts()
+    assert row["key"] == "angry_african_125-2"
+    assert row["image_path"] == f"{layout[1]}/angry_african_125.jpg"
+    assert row["box"] == [30, 40, 90, 100]  # the file says top left right bottom
+    assert row["box_confidence"] == 75.5
+    assert CLASSES[row["label"]] == "neutral"
+    assert row["problem"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("a.jpg 0 1 2 3", "5 fields where 8 are due"),
+        ("a.jpg 0 10 10 5 20 90 3", "impossible box"),
+        ("a.jpg 0 nan 10 50 20 90 3", "impossible box"),
+        ("a.jpg 0 x 10 50 20 90 3", "impossible box"),
+        ("a.jpg 0 10 10 50 60 90 7", "unknown label"),
+        ("../a.jpg 0 10 10 50 60 90 3", "path leaves the image folder"),
+        ("/etc/passwd 0 10 10 50 60 90 3", "path leaves the image folder"),
+        ("good.jpg 0 10 10 50 60 90 3", "repeats good-0"),
+    ],
+)
+def test_expw_lines_that_cannot_become_samples_say_why(tmp_path: Path, line: str, problem: str) -> None:
+    rows = expw.read(expw_folder(tmp_path, ["good.jpg 0 10 10 50 60 90 3", line]))
+    assert rows["problem"].to_list() == [None, problem]
+
+
+fields = st.lists(st.one_of(st.integers(-5, 300).map(str), st.sampled_from(["a.jpg", "../b.jpg", "nan", "1e999", "é"])))
+hostile_lines = st.one_of(fields.map(lambda words: " ".join(words).encode()), st.binary(max_size=60))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(hostile_lines.map(lambda line: line.replace(b"\n", b"")), min_size=1))
+@pytest.mark.parametrize("name", ["rafdb", "expw"])
+def test_any_line_is_accounted_for(tmp_path: Path, name: str, lines: list[bytes]) -> None:
+    root, label_list, reader = {
+        "rafdb": (rafdb_folder(tmp_path, []), rafdb.LABEL_LIST, rafdb.read),
+        "expw": (expw_folder(tmp_path, []), expw.LAYOUTS[0][0], expw.read),
+    }[name]
+    (root / label_list).write_bytes(b"\n".join(lines))
+    said = [line for line in lines if line.decode("utf-8", "replace").strip()]
+    if not said:
+        with pytest.raises(InputError, match="is empty"):
+            reader(root)
+        return
+    rows = reader(root)
+    assert len(rows) == len(said)
+    assert rows["key"].is_unique().all()
+    assert all(KEY.fullmatch(key) for key in rows["key"])
+    assert rows.filter(rows["problem"].is_null())["label"].is_between(0, 6).all()
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(names, names)
+def test_different_names_have_different_safe_keys(one: str, other: str) -> None:
+    keys = [safe_key(name) for name in (one, other)]
+    assert all(KEY.fullmatch(key) and len(key) <= LONGEST_KEY for key in keys)
+    assert (keys[0] == keys[1]) == (one == other)
+
+
+def test_missing_folder_and_empty_list_are_said_clearly(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no folder .*nowhere"):
+        read_rows("rafdb", tmp_path / "nowhere", seed=0)
+    with pytest.raises(InputError, match="no ExpW in"):
+        read_rows("expw", tmp_path, seed=0)
+    with pytest.raises(InputError, match="no dataset 'nope': choose one of rafdb"):
+        read_rows("nope", tmp_path, seed=0)
+    with pytest.raises(InputError, match=r"label\.lst is empty"):
+        read_rows("expw", expw_folder(tmp_path, [""]), seed=0)
+
+
+def test_the_demo_sets_read_as_the_truth_says(raw: Path) -> None:
+    for name in ("demo-rafdb", "demo-expw"):
+        rows = read_rows(name, raw / name, seed=0).filter(pl.col("problem").is_null())
+        truth = pl.read_parquet(raw / name / "truth.parquet").with_columns(
+            key=pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
+            + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null("")
+        )
+        both = rows.join(truth, on="key", suffix="_true")
+        assert len(both) == len(truth)
+        assert both["label"].cast(pl.Int64).to_list() == both["written_label"].to_list()

@@ -1,0 +1,167 @@
+"""From photographs to records: every row accounted for, the right faces, the same bytes every time."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fastfer.datasets import read_rows
+from fastfer.faces.align import ARCFACE_LMK_52
+from fastfer.faces.match import iou
+from fastfer.shards import make_shards
+from fastfer.variants import PARTS
+from pipelines.errors import InputError
+from pipelines.records import ShardReader, decode_jpeg, find_faults, read_info, read_manifest
+from tests.fastfer.conftest import DEMO_SETS, SIZE_PX, shard_config
+
+demo_sets = pytest.mark.parametrize("dataset", DEMO_SETS)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+@demo_sets
+def test_every_annotation_line_is_in_the_manifest_kept_or_with_a_reason(raw: Path, shards: Path, dataset: str) -> None:
+    rows = read_rows(dataset, raw / dataset, seed=0)
+    manifest = read_manifest(shards / dataset / "preprocessed")
+    assert manifest["row"].to_list() == list(range(len(rows)))
+    assert manifest["key"].to_list() == rows["key"].to_list()
+    dropped = manifest.filter(pl.col("status") == "dropped")
+    assert dropped["reason"].null_count() == 0
+    assert manifest.filter(pl.col("status") == "kept")["shard"].null_count() == 0
+    assert set(manifest["status"]) <= {"kept", "dropped"}
+    if dataset == "demo-expw":  # its planted faults
+        reasons = " ".join(dropped["reason"])
+        assert all(reason in reasons for reason in ("missing image", "unreadable image", "repeats"))
+
+
+@demo_sets
+def test_records_are_sound_gray_and_of_the_size_asked_for(shards: Path, dataset: str) -> None:
+    folder = shards / dataset / "preprocessed"
+    assert find_faults(folder) == []
+    info = read_info(folder)
+    assert (info.channels, info.size_px, info.dataset) == (1, SIZE_PX, dataset)
+    assert info.settings["detector"] == "mtcnn"
+    assert not (folder / PARTS).exists()
+
+
+@demo_sets
+def test_the_face_found_is_the_annotated_one(raw: Path, shards: Path, dataset: str) -> None:
+    kept = read_manifest(shards / dataset / "preprocessed").filter(pl.col("status") == "kept")
+    assert (kept["how"] == "annotated box").mean() < 0.1
+    truth = pl.read_parquet(raw / dataset / "truth.parquet").with_columns(
+        key=pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
+        + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null("")
+    )
+    both = kept.join(truth, on="key", suffix="_true").filter(pl.col("face_landmarks").is_not_null())
+    assert len(both) >= 0.9 * len(truth)
+    for row in both.iter_rows(named=True):
+        assert iou(np.array([row["face_box"]]), np.array([row["box_true"]]))[0, 0] > 0.3
+    found, true = (np.array(both[name].to_list()).reshape(-1, 5, 2) for name in ("face_landmarks", "landmarks_true"))
+    eyes_px = np.linalg.norm(true[:, 0] - true[:, 1], axis=-1)
+    error = np.linalg.norm(found - true, axis=-1).mean(axis=1) / eyes_px
+    assert np.median(error) < 0.1
+
+
+def test_aligned_faces_have_their_eyes_where_the_template_says(shards: Path) -> None:
+    """The mean aligned face is darkest, near the template's eyes, at those eyes."""
+    folder = shards / "demo-rafdb" / "preprocessed"
+    faces = []
+    for shard in read_info(folder).split_shards("train"):
+        with ShardReader(folder, shard.name) as reader:
+            faces += [decode_jpeg(sample.jpeg) for sample in reader]
+    mean = np.mean(faces, axis=0)
+    scale = read_info(folder).settings["face_scale"]
+    eyes = ((ARCFACE_LMK_52[:2] - 56) * scale + 56) / 112 * SIZE_PX
+    for x, y in eyes.round().astype(int):
+        cheek = mean[y + 6 : y + 9, x - 2 : x + 3].mean()
+        assert mean[y - 1 : y + 2, x - 1 : x + 2].mean() < cheek
+
+
+@demo_sets
+def test_images_stay_together_and_splits_are_disjoint(shards: Path, dataset: str) -> None:
+    kept = read_manifest(shards / dataset / "preprocessed").filter(pl.col("status") == "kept")
+    by_image = kept.group_by("image_path").agg(pl.col("shard").n_unique(), pl.col("split").n_unique())
+    assert by_image["shard"].max() == by_image["split"].max() == 1
+
+
+@demo_sets
+def test_the_same_input_gives_the_same_bytes_whatever_the_number_of_workers(
+    raw: Path, shards: Path, tmp_path: Path, dataset: str
+) -> None:
+    make_shards(shard_config(raw, tmp_path, dataset, workers=1))
+    assert digests(tmp_path / dataset / "preprocessed") == digests(shards / dataset / "preprocessed")
+
+
+def test_a_finished_variant_is_reused_and_other_settings_are_refused(raw: Path, shards: Path) -> None:
+    before = digests(shards / "demo-rafdb" / "preprocessed")
+    make_shards(shard_config(raw, shards, "demo-rafdb"))
+    assert digests(shards / "demo-rafdb" / "preprocessed") == before
+    with pytest.raises(InputError, match=r"other settings \(seed.*remove it, or choose another OUT="):
+        make_shards(shard_config(raw, shards, "demo-rafdb", seed=1))
+
+
+def test_killed_in_the_middle_and_started_again_gives_the_same_bytes(raw: Path, shards: Path, tmp_path: Path) -> None:
+    """SIGKILL to the whole process group once the first shard is finished, then the same command."""
+    config = shard_config(raw, tmp_path, "demo-rafdb", workers=1)
+    child = multiprocessing.get_context("spawn").Process(target=_in_own_group, args=(config,))
+    child.start()
+    parts = config.folder / PARTS
+    while not list(parts.glob("*-*.json")):
+        assert child.is_alive()
+        time.sleep(0.01)
+    os.killpg(child.pid or 0, signal.SIGKILL)
+    child.join()
+    assert not (config.folder / "dataset.json").exists()
+    finished = {path.stem: path.stat().st_mtime_ns for path in parts.glob("*-*.json")}
+    written = {name: (config.folder / f"{name}.tar").stat().st_mtime_ns for name in finished}
+    make_shards(config)
+    assert digests(config.folder) == digests(shards / "demo-rafdb" / "preprocessed")
+    for name, when in written.items():  # what was finished was not made again
+        assert (config.folder / f"{name}.tar").stat().st_mtime_ns == when
+
+
+def _in_own_group(config: object) -> None:
+    os.setpgid(0, 0)
+    make_shards(config)  # type: ignore[arg-type]
+
+
+def test_raw_is_the_annotated_box_without_detection(raw: Path, tmp_path: Path) -> None:
+    make_shards(shard_config(raw, tmp_path, "demo-expw", variant="raw"))
+    folder = tmp_path / "demo-expw" / "raw"
+    assert find_faults(folder) == []
+    assert set(read_manifest(folder).filter(pl.col("status") == "kept")["how"]) == {"annotated box"}
+    assert read_info(folder).settings["detector"] is None
+
+
+def test_a_sample_says_where_it_came_from(shards: Path) -> None:
+    folder = shards / "demo-expw" / "preprocessed"
+    with ShardReader(folder, "train-00000") as reader:
+        sample = reader.read(0)
+    row = read_manifest(folder).row(sample.row, named=True)
+    assert sample.key == row["key"]
+    assert sample.meta["source"] == row["image_path"]
+    assert sample.meta["how"] == row["how"]
+    assert json.loads(json.dumps(sample.meta)) == sample.meta
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"variant": "augmented"}, "no variant 'augmented'"),
+        ({"detector": "haar"}, "no detector 'haar'"),
+        ({"size_px": 0}, "size_px is 0"),
+        ({"workers": 0}, "workers is 0"),
+    ],
+)
+def test_impossible_settings_are_refused(raw: Path, tmp_path: Path, change: dict[str, object], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        shard_config(raw, tmp_path, "demo-rafdb", **change)

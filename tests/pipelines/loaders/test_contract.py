@@ -1,0 +1,114 @@
+"""What every loader promises, asked of each of them alike."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.loaders import LOADERS, Batch, LoaderConfig, open_loader
+from pipelines.records import read_manifest
+from tests.conftest import make_records
+
+pytestmark = pytest.mark.parametrize("kind", LOADERS)
+
+
+def config(records: Path, kind: str, **changes: object) -> LoaderConfig:
+    start = LoaderConfig(variant=records, split="train", batch=8, train=True, seed=3, kind=kind, workers=0)
+    return replace(start, **changes)
+
+
+def batches(config: LoaderConfig, epoch: int = 0, consumed: int = 0) -> list[Batch]:
+    with open_loader(config) as loader:
+        loader.set_epoch(epoch, consumed=consumed)
+        found = list(loader)
+        assert len(found) + consumed == len(loader)
+        return found
+
+
+def rows(found: list[Batch]) -> list[int]:
+    return [row for batch in found for row in batch.host_rows_B.tolist()]
+
+
+def kept(records: Path, split: str) -> pl.DataFrame:
+    return read_manifest(records).filter((pl.col("split") == split) & (pl.col("status") == "kept"))
+
+
+def test_training_gives_each_row_at_most_once_and_drops_only_the_short_batch(records: Path, kind: str) -> None:
+    found = rows(batches(config(records, kind)))
+    assert len(found) == len(set(found)) == 40  # 47 rows, batches of 8
+    assert set(found) <= set(kept(records, "train")["row"])
+
+
+def test_evaluation_gives_each_row_exactly_once_in_stored_order(records: Path, kind: str) -> None:
+    found = batches(config(records, kind, split="test", train=False))
+    assert [len(batch) for batch in found] == [8, 8, 7]
+    assert rows(found) == kept(records, "test").sort("shard", "position")["row"].to_list()
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("train", [True, False])
+def test_ranks_are_disjoint_and_cover(records: Path, kind: str, world_size: int, train: bool) -> None:
+    parts = [
+        batches(config(records, kind, train=train, batch=5, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
+    found = [row for part in parts for row in rows(part)]
+    assert len(found) == len(set(found))
+    if train:
+        assert len({len(part) for part in parts}) == 1  # all ranks take the same number of steps
+    else:
+        assert set(found) == set(kept(records, "train")["row"])
+
+
+def test_order_repeats_by_seed_and_differs_by_epoch_and_seed(records: Path, kind: str) -> None:
+    first = rows(batches(config(records, kind)))
+    assert first == rows(batches(config(records, kind)))
+    assert first != rows(batches(config(records, kind), epoch=1))
+    assert first != rows(batches(config(records, kind, seed=4)))
+    assert first != sorted(first)
+
+
+def test_labels_are_those_of_the_manifest_on_host_and_device(records: Path, kind: str) -> None:
+    label_of = dict(kept(records, "train").select("row", "label").iter_rows())
+    for batch in batches(config(records, kind)):
+        assert batch.label_B.tolist() == [label_of[row] for row in batch.host_rows_B.tolist()]
+        assert batch.rows_B.tolist() == batch.host_rows_B.tolist()
+        assert batch.img_BCHW.shape == (8, 1, 32, 32)
+        assert str(batch.img_BCHW.dtype) == "torch.uint8"
+
+
+def test_starting_after_some_batches_gives_the_identical_tail(records: Path, kind: str) -> None:
+    whole = batches(config(records, kind), epoch=2)
+    for consumed in range(len(whole) + 1):
+        tail = batches(config(records, kind), epoch=2, consumed=consumed)
+        assert rows(tail) == rows(whole[consumed:])
+        assert [batch.state for batch in tail] == [batch.state for batch in whole[consumed:]]
+
+
+def test_batches_stay_valid_after_the_loader_has_gone_on(records: Path, kind: str) -> None:
+    once = config(records, kind, split="test", train=False)
+    with open_loader(once) as loader:
+        kept_copies = [(batch, batch.img_BCHW.clone()) for batch in loader]
+    assert all(np.array_equal(batch.img_BCHW.numpy(), copy.numpy()) for batch, copy in kept_copies)
+
+
+def test_fewer_rows_than_a_batch_still_make_one(records: Path, kind: str) -> None:
+    assert [len(batch) for batch in batches(config(records, kind, batch=100))] == [47]
+    assert [len(batch) for batch in batches(config(records, kind, batch=100, train=False))] == [47]
+
+
+def test_an_empty_split_is_refused_before_the_first_batch(tmp_path: Path, kind: str) -> None:
+    made = make_records(tmp_path / "no-val", per_split={"train": 8})
+    with pytest.raises(InputError, match=r"val split .* has 0 samples"):
+        open_loader(config(made, kind, split="val"))
+
+
+def test_a_shard_cut_short_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    made = make_records(tmp_path / "cut", per_split={"train": 20})
+    tar = made / "train-00001.tar"
+    tar.write_bytes(tar.read_bytes()[:-1024])
+    with pytest.raises(InputError, match=r"train-00001\.tar"):
+        open_loader(config(made, kind))

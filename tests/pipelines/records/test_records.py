@@ -1,0 +1,150 @@
+"""What is written is what is read: by us, by DALI's own indexer, by webdataset."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.errors import InputError
+from pipelines.records import (
+    Sample,
+    ShardReader,
+    decode_jpeg,
+    encode_jpeg,
+    find_faults,
+    index_path,
+    read_info,
+    read_manifest,
+    tar_path,
+    write_shard,
+)
+from tests.conftest import make_records
+
+GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
+
+
+def test_a_shard_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    samples = [Sample(f"k{i}", encode_jpeg(GRAY), i % 7, -5 + 2**40 * i, {"box": [1.5, 2]}) for i in range(5)]
+    info = write_shard(tmp_path, "train-00000", "train", samples)
+    with ShardReader(tmp_path, "train-00000") as reader:
+        assert list(reader) == samples
+    assert info.samples == 5
+    assert info.tar_sha256 == hashlib.sha256((tmp_path / "train-00000.tar").read_bytes()).hexdigest()
+    pixels = np.concatenate([decode_jpeg(sample.jpeg).ravel() for sample in samples]).astype(int)
+    assert (info.pixel_sum, info.pixel_square_sum) == ([pixels.sum()], [(pixels**2).sum()])
+
+
+def test_our_index_is_the_one_dali_would_write(records: Path, tmp_path: Path) -> None:
+    wds2idx = Path(sys.executable).with_name("wds2idx")
+    for shard in read_info(records).shards:
+        made = tmp_path / f"{shard.name}.idx"
+        subprocess.run([wds2idx, tar_path(records, shard.name), made], check=True, capture_output=True)
+        assert made.read_bytes() == index_path(records, shard.name).read_bytes()
+
+
+def test_the_webdataset_package_gives_the_manifests_samples(records: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of webdataset's own imports
+        import webdataset
+
+        info = read_info(records)
+        urls = [str(tar_path(records, shard.name)) for shard in info.shards]
+        found = [
+            (s["__key__"], int(s["cls"]), int.from_bytes(s["row"], "little", signed=True), json.loads(s["json"])["key"])
+            for s in webdataset.WebDataset(urls, shardshuffle=False)
+        ]
+    shard_order = {shard.name: i for i, shard in enumerate(info.shards)}
+    kept = read_manifest(records).filter(pl.col("status") == "kept")
+    kept = kept.with_columns(order=pl.col("shard").replace_strict(shard_order)).sort("order", "position")
+    assert found == list(kept.select("key", "label", "row", pl.col("key").alias("again")).iter_rows())
+
+
+@given(st.text(max_size=20))
+def test_keys_that_are_not_plain_names_are_refused(key: str) -> None:
+    plain = key.isascii() and 0 < len(key) <= 90 and all(c.isalnum() or c in "_=-" for c in key)
+    if not plain:
+        with pytest.raises(ValueError, match="not a plain name"):
+            write_shard(Path("/nonexistent"), "train-00000", "train", [Sample(key, encode_jpeg(GRAY), 0, 0)])
+
+
+@pytest.mark.parametrize(
+    ("sample", "complaint"),
+    [
+        (Sample("twice", encode_jpeg(GRAY), 0, 0), "used twice"),
+        (Sample("k", encode_jpeg(GRAY), 10, 0), "not one digit"),
+        (Sample("k", b"not a jpeg", 0, 0), "not a JPEG"),
+        (Sample("k", b"", 0, 0), "not a JPEG"),
+    ],
+)
+def test_what_would_stop_a_reader_is_never_written(tmp_path: Path, sample: Sample, complaint: str) -> None:
+    first = Sample("twice", encode_jpeg(GRAY), 0, 0)
+    with pytest.raises(ValueError, match=complaint):
+        write_shard(tmp_path, "train-00000", "train", [first, sample])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jpeg_is_baseline_and_keeps_gray_and_colour() -> None:
+    rgb = np.zeros((32, 32, 3), np.uint8)
+    rgb[..., 0] = 200
+    assert b"\xff\xc0" in encode_jpeg(rgb)  # the baseline frame marker; progressive is FF C2
+    assert b"\xff\xc2" not in encode_jpeg(rgb)
+    assert np.abs(decode_jpeg(encode_jpeg(rgb)).astype(int) - rgb).max() <= 4
+    assert decode_jpeg(encode_jpeg(GRAY)).shape == (8, 8)
+
+
+def test_sound_records_have_no_faults(records: Path) -> None:
+    assert find_faults(records) == []
+
+
+def spoil_bytes(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "fault"),
+    [
+        ("train-00001.tar", spoil_bytes, r"train-00001\.tar is not as it was written"),
+        ("train-00001.idx", spoil_bytes, r"train-00001\.idx is not as it was written"),
+        ("train-00000.tar", Path.unlink, r"train-00000\.tar or its index is missing"),
+        ("manifest.parquet", spoil_bytes, r"manifest\.parquet was changed"),
+        ("dataset.json", Path.unlink, r"no finished records"),
+        ("dataset.json", lambda path: path.write_text('{"shards": 3}'), r"dataset\.json is damaged"),
+    ],
+)
+def test_verify_names_what_is_wrong(records: Path, tmp_path: Path, name: str, spoil: object, fault: str) -> None:
+    copy = shutil.copytree(records, tmp_path / "copy")
+    spoil(copy / name)  # type: ignore[operator]
+    (found,) = find_faults(copy)
+    with pytest.raises(InputError, match=fault):
+        raise InputError(found)
+
+
+def test_a_shard_of_another_run_is_found(records: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(records, tmp_path / "copy")
+    other = make_records(tmp_path / "other", per_split={"val": 2, "train": 47})
+    for name in ("train-00000.tar", "train-00000.idx"):
+        shutil.copyfile(other / name, copy / name)
+    assert any("train-00000" in fault for fault in find_faults(copy))
+
+
+def test_statistics_are_those_of_the_training_pixels(records: Path) -> None:
+    info = read_info(records)
+    images = []
+    for shard in info.split_shards("train"):
+        with ShardReader(records, shard.name) as reader:
+            images += [decode_jpeg(sample.jpeg) for sample in reader]
+    pixels = np.stack(images) / 255
+    assert info.pixel_mean == [pytest.approx(pixels.mean(), abs=1e-6)]
+    assert info.pixel_std == [pytest.approx(pixels.std(), abs=1e-6)]
+    assert sum(sum(by_class.values()) for by_class in info.counts.values()) == 47 + 11 + 23
