@@ -66,13 +66,33 @@ def build_model(
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(file), "custom_load": False}}
     try:
         model: nn.Module = timm.create_model(name, **options)
+        fits = not pretrained or _holds_weights_of(model, file)
     except Exception as error:
         if pretrained:
-            raise InputError(
-                f"the weights in {options['pretrained_cfg_overlay']['file']} do not fit {name}: {error}"
-            ) from error
-        raise InputError(f"{name} cannot be built for images of {image_size} px: {error}") from error
+            raise InputError(f"the weights in {file} do not fit {name}: {_first_line(error)}") from error
+        raise InputError(f"{name} cannot be built for images of {image_size} px: {_first_line(error)}") from error
+    if not fits:
+        raise InputError(f"the weights in {file} do not fit {name}: most of its tensors are not there")
     return model
+
+
+def _holds_weights_of(model: "nn.Module", file: Path) -> bool:
+    """Whether most of the network's weights are the file's. timm loads what fits and only warns of all the rest.
+
+    Tensors are known by their number of elements and their sum, whatever they are called in the file.
+    """
+    from timm.models import load_state_dict
+
+    def known(tensor: Any) -> tuple[int, float]:
+        return tensor.numel(), float(tensor.double().sum())
+
+    stored = {known(tensor) for tensor in load_state_dict(str(file)).values()}
+    weights = [tensor for tensor in model.state_dict().values() if tensor.ndim > 1]
+    return sum(known(tensor) in stored for tensor in weights) > len(weights) / 2
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _from_hub(name: str) -> Path:

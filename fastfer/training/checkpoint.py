@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
+    if not path.is_file():
+        raise InputError(f"no checkpoint {path}: train the run first (make train)")
+    if not zipfile.is_zipfile(path):  # torch falls back to older formats and fails on garbage in many ways
+        raise InputError(f"{path} is no checkpoint: it was not written by fastfer, or is cut short")
     try:
         content = torch.load(str(path), map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise InputError(f"no checkpoint {path}: train the run first (make train)") from None
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict) or not {"model", "architecture", "classes", "preprocessing"} <= set(content):

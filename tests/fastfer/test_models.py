@@ -19,11 +19,18 @@ def test_builds_for_gray_64_px_and_takes_a_training_step(arch: str) -> None:
     torch.manual_seed(0)
     model = build_model(arch, channels=1, num_classes=7, image_size=64)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    img_BCHW, label_B = torch.randn(4, 1, 64, 64), torch.tensor([0, 1, 2, 3])
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    logits_BK = model(torch.randn(4, 1, 64, 64))
-    assert logits_BK.shape == (4, 7)
-    F.cross_entropy(logits_BK, torch.tensor([0, 1, 2, 3])).backward()
-    optimiser.step()
+    losses = []
+    for _ in range(4):
+        logits_BK = model(img_BCHW)
+        assert logits_BK.shape == (4, 7)
+        loss = F.cross_entropy(logits_BK, label_B)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
     changed = [not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)]
     assert sum(changed) > 0.9 * len(changed)
     assert parameter_count(model) == sum(tensor.numel() for tensor in before)
