@@ -55,7 +55,7 @@ DEMO: Final = StudyConfig(
     size_px=64,
     shard_rows=128,
     train=TrainConfig(
-        dataset="demo-rafdb", pretrained=False, epochs=12, batch=32, lr=2e-3, warmup_epochs=1.0, patience=6
+        dataset="demo-rafdb", pretrained=False, epochs=16, batch=32, lr=1.5e-3, warmup_epochs=1.0, patience=8
     ),
 )
 """Small enough for two cores and no network: from nothing, in minutes."""
