@@ -12,6 +12,9 @@ settings := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(ori
 option    = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z)) '$($(1))'
 options   = $(foreach name,$(sort $(filter-out PYTHON,$(settings))),$(call option,$(name)))
 
+# uv trusts the certificates that the system trusts, as pip does: behind a proxy its own list knows too few.
+export UV_SYSTEM_CERTS := 1
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo clean-demo demo-data shards verify balance train evaluate cross report test lint format lock
 
