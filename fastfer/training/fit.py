@@ -48,7 +48,7 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], No
                 raise InputError(f"the loss of {run.folder.name} left the numbers in epoch {epoch}: try a lower LR=")
             improved = stopping.improves(row.val_macro_f1)
             content = learner.checkpoint(run, epoch)
-            checkpoint.save(run.folder / "last.pth", content)
+            checkpoint.save(run.folder / "last.pth", content | learner.learning_state())
             if improved:
                 checkpoint.save(run.folder / "best.pth", content)
             if stopping.exhausted:

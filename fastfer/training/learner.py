@@ -104,7 +104,7 @@ class Learner:
         return loss_sum.item() / images, correct.item() / images, images, waited.seconds
 
     def checkpoint(self, run: Run, epoch: int) -> dict[str, Any]:
-        """All that using the network, or going on with it, needs: tensors and plain containers."""
+        """All that using the network needs: tensors and plain containers."""
         return {
             "model": self.network.state_dict(),
             "architecture": run.settings["model"],
@@ -112,9 +112,11 @@ class Learner:
             "preprocessing": self.preprocessing.as_dict(),
             "trained_on": {name: run.settings[name] for name in ("dataset", "variant", "records_sha256")},
             "epoch": epoch,
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
         }
+
+    def learning_state(self) -> dict[str, Any]:
+        """What going on with the training needs besides: three times the network's own size."""
+        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
 
 
 class Stopwatch:
