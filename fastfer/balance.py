@@ -4,7 +4,6 @@ Originals keep their bytes and their manifest rows, copies get rows after them, 
 copied byte for byte: they are never balanced or augmented.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -28,6 +27,7 @@ from pipelines.records import (
     info_sha256,
     read_manifest,
     tar_path,
+    write_atomically,
     write_shard,
 )
 
@@ -127,9 +127,7 @@ def _make_shard(job: ShardJob) -> ShardResult:
             job, write_shard(job.folder, job.name, job.split, (_sample(source, row, job) for row in job.rows))
         )
     for path in (index_path, tar_path):
-        temporary = path(job.folder, f".{job.name}.tmp")
-        shutil.copyfile(path(source, job.name), temporary)
-        temporary.replace(path(job.folder, job.name))
+        write_atomically(path(job.folder, job.name), path(source, job.name).read_bytes())
     return ShardResult.of(job, ShardInfo(**job.settings["info"]))
 
 

@@ -30,6 +30,7 @@ from pipelines.records import (
     tar_path,
     write_atomically,
     write_info,
+    write_table,
 )
 from pipelines.records.format import INFO_NAME, MANIFEST_NAME
 
@@ -171,7 +172,7 @@ def _run_job(make: Callable[[ShardJob], ShardResult], job: ShardJob) -> ShardRes
 def _run(
     make: Callable[[ShardJob], ShardResult], jobs: list[ShardJob], workers: int
 ) -> Iterator[tuple[ShardJob, ShardResult]]:
-    """Yield (job, result) as shards are finished, by processes of one thread each (more gain nothing, measured)."""
+    """Yield (job, result) as shards are finished, by processes of one thread: bytes depend on no thread count."""
     if not jobs:
         return
     context = get_context("spawn")
@@ -205,9 +206,7 @@ def _finish(plan: VariantPlan, results: list[ShardResult]) -> DatasetInfo:
         status=pl.coalesce("status", pl.lit("dropped")),
         reason=pl.when(pl.col("row").is_in(planned)).then("reason").otherwise("problem"),
     ).drop("problem")
-    temporary = plan.folder / f".{MANIFEST_NAME}.tmp"
-    manifest.write_parquet(temporary)
-    temporary.replace(plan.folder / MANIFEST_NAME)
+    write_table(plan.folder / MANIFEST_NAME, manifest)
     info = describe(
         plan.folder,
         [result.info for result in results],

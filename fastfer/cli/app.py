@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     except OSError as error:
         if error.errno not in FULL_OR_FORBIDDEN:
             raise
-        fail(f"cannot write {error.filename or 'the output'}: {error.strerror}")
+        fail(f"cannot write {error.filename or 'the output'}: {error.strerror}; then give the same command again")
     except KeyboardInterrupt:
         ERR.print("fastfer: stopped; the same command goes on where it can")
         sys.exit(INTERRUPTED)

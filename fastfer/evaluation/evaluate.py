@@ -1,6 +1,5 @@
 """Tests a finished run on the test split of a dataset, its own or another."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from fastfer.training.run import SUMMARY_NAME, read_json, write_json
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.loaders import LoaderConfig, open_loader
-from pipelines.records import read_manifest, write_atomically
+from pipelines.records import read_manifest, write_atomically, write_table
 
 METRICS_NAME: Final = "metrics.json"
 CROSS: Final = "cross"
@@ -110,9 +109,7 @@ def _write(
             "probabilities": pl.Series(found.probability_NK, dtype=pl.Array(pl.Float64, len(classes))),
         }
     ).join(manifest.select("row", "key", "how"), on="row", how="left", maintain_order="left")
-    parquet = io.BytesIO()
-    table.write_parquet(parquet)
-    write_atomically(folder / "predictions.parquet", parquet.getvalue())
+    write_table(folder / "predictions.parquet", table)
     counts_KK = confusion(found.label_N, found.predicted_N, len(classes))
     counts = pl.DataFrame({"label": classes} | {name: counts_KK[:, i] for i, name in enumerate(classes)})
     write_atomically(folder / "confusion.csv", counts.write_csv().encode())

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -35,9 +36,12 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], No
     run.folder.mkdir(parents=True, exist_ok=True)
     write_json(run.folder / "config.json", run.settings)
     write_json(run.folder / "environment.json", environment(fabric.device))
-    with _loader(run, "train", fabric.device) as train, _loader(run, "val", fabric.device) as val:
+    with (
+        _loader(run, "train", fabric.device) as train,
+        _loader(run, "val", fabric.device) as val,
+        closing(EpochLog(run.folder, [])) as log,
+    ):
         learner = Learner.of(run, fabric, steps_per_epoch=len(train))
-        log = EpochLog(run.folder, [])
         stopping = EarlyStopping(config.patience, config.min_delta)
         started = time.perf_counter()
         for epoch in range(1, config.epochs + 1):
@@ -53,7 +57,6 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], No
                 checkpoint.save(run.folder / "best.pth", content)
             if stopping.exhausted:
                 break
-        log.close()
     summary = {
         "seconds": time.perf_counter() - started,
         "best_epoch": stopping.best_epoch,

@@ -115,7 +115,7 @@ class Learner:
         }
 
     def learning_state(self) -> dict[str, Any]:
-        """What going on with the training needs besides: three times the network's own size."""
+        """What going on with the training needs besides: AdamW keeps two numbers for each weight."""
         return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict()}
 
 

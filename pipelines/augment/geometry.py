@@ -3,8 +3,8 @@
 Frame of the matrices: pixels, x right, y down, origin in the image's centre; they map input to output. Angles are
 anticlockwise as seen. The warp reads outside the image by reflection, so no black corners appear.
 
-On two CPU cores the grid's planes fit the cache only in chunks of a few images: chunks and kept buffers make 64 images
-of 224 px three times as fast as whole-batch tensors made anew.
+On a CPU the grid's planes fit the cache only in chunks of a few images, so they are made chunk by chunk, in buffers
+that are kept.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -13,6 +13,7 @@ from pipelines.records.format import (
     tar_path,
     write_atomically,
     write_info,
+    write_table,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
 from pipelines.records.reader import ShardReader
@@ -37,4 +38,5 @@ __all__ = [
     "write_atomically",
     "write_info",
     "write_shard",
+    "write_table",
 ]

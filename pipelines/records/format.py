@@ -9,6 +9,7 @@ ASCII digit, `.row` the manifest row as eight bytes (little-endian int64), `.jso
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -174,7 +175,11 @@ def sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name in the same folder, sync, rename: `path` is old, new, or absent, never half."""
+    """Write to a temporary name in the same folder, sync, rename: `path` is old, new, or absent, never half.
+
+    Raises:
+        OSError: it cannot be written (a full disk, say); names `path`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -182,5 +187,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a table as parquet, atomically."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    write_atomically(path, buffer.getvalue())

@@ -1,7 +1,9 @@
 """What is written is what is read: by us, by DALI's own indexer, by webdataset."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from pipelines.records import (
     read_info,
     read_manifest,
     tar_path,
+    write_atomically,
     write_shard,
 )
 from tests.conftest import make_records
@@ -148,3 +151,17 @@ def test_statistics_are_those_of_the_training_pixels(records: Path) -> None:
     assert info.pixel_mean == [pytest.approx(pixels.mean(), abs=1e-6)]
     assert info.pixel_std == [pytest.approx(pixels.std(), abs=1e-6)]
     assert sum(sum(by_class.values()) for by_class in info.counts.values()) == 47 + 11 + 23
+
+
+def test_a_full_disk_leaves_the_old_file_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "dataset.json"
+    path.write_bytes(b"old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*dataset\.json") as caught:
+        write_atomically(path, b"new")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
