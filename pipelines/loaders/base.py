@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.records import SPLITS, DatasetInfo, read_info
+from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
 
 LOADERS: Final = ("dali", "reference")
 
@@ -100,14 +100,20 @@ def open_loader(config: LoaderConfig) -> Loader:
     """Open the loader that `config.kind` names.
 
     Raises:
-        InputError: the variant is not a finished record folder, or the split (or this rank's part) has no samples.
+        InputError: the variant is not a finished record folder, its bytes have changed since they were written, it is
+            in an object store, or the split (or this rank's part) has no samples.
     """
+    if not is_local(config.variant):
+        raise InputError(
+            f"{config.variant} is not on this machine: copy the folder to a disk to train and test from it"
+        )
     info = read_info(config.variant)
     samples = sum(shard.samples for shard in info.split_shards(config.split))
     if samples < config.world_size:
         raise InputError(
             f"the {config.split} split of {config.variant} has {samples} samples for {config.world_size} rank(s)"
         )
+    refuse_damaged(config.variant, info, config.split)
     if config.kind == "reference":
         from pipelines.loaders.reference import ReferenceLoader
 

@@ -10,14 +10,15 @@ from pipelines.records.format import (
     info_sha256,
     read_info,
     read_manifest,
+    read_table,
     tar_path,
-    write_atomically,
     write_info,
     write_table,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
+from pipelines.records.places import is_local, make_folder, place, remove_folder, sha256, write_atomically
 from pipelines.records.reader import ShardReader
-from pipelines.records.verify import find_faults
+from pipelines.records.verify import find_faults, refuse_damaged
 from pipelines.records.writer import write_shard
 
 __all__ = [
@@ -32,8 +33,15 @@ __all__ = [
     "find_faults",
     "index_path",
     "info_sha256",
+    "is_local",
+    "make_folder",
+    "place",
     "read_info",
     "read_manifest",
+    "read_table",
+    "refuse_damaged",
+    "remove_folder",
+    "sha256",
     "tar_path",
     "write_atomically",
     "write_info",

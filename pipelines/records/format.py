@@ -8,10 +8,8 @@ A sample's members share its key as base name, in the order of `MEMBERS`: `.jpg`
 ASCII digit, `.row` the manifest row as eight bytes (little-endian int64), `.json` what else is known of it.
 """
 
-import hashlib
 import io
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import InputError
+from pipelines.records.places import sha256, write_atomically
 
 FORMAT_VERSION: Final = 1
 MEMBERS: Final = ("jpg", "cls", "row", "json")
@@ -95,7 +94,7 @@ def describe(
     code_version: str,
 ) -> DatasetInfo:
     """The `DatasetInfo` of finished shards and the manifest beside them in `folder`."""
-    kept = pl.read_parquet(folder / MANIFEST_NAME).filter(pl.col("status") == "kept")
+    kept = read_manifest(folder).filter(pl.col("status") == "kept")
     counted = {(split, label): count for split, label, count in kept.group_by("split", "label").len().iter_rows()}
     train = [shard for shard in shards if shard.split == "train" and shard.samples] or shards
     pixels = sum(shard.samples for shard in train) * size_px**2
@@ -155,7 +154,7 @@ def info_sha256(folder: Path) -> str:
 
 def read_manifest(folder: Path) -> pl.DataFrame:
     """The manifest: columns row, key, label, split, status ("kept" or "dropped"), reason, shard, position and more."""
-    return pl.read_parquet(folder / MANIFEST_NAME)
+    return read_table(folder / MANIFEST_NAME)
 
 
 def tar_path(folder: Path, name: str) -> Path:
@@ -168,33 +167,13 @@ def index_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.idx"
 
 
-def sha256(path: Path) -> str:
-    """The file's SHA-256 as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name in the same folder, sync, rename: `path` is old, new, or absent, never half.
-
-    Raises:
-        OSError: it cannot be written (a full disk, say); names `path`.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a table as parquet, atomically."""
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     write_atomically(path, buffer.getvalue())
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read a table that `write_table` wrote."""
+    return pl.read_parquet(io.BytesIO(path.read_bytes()))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 from pipelines.records.format import MEMBERS, Sample, index_path, tar_path
+from pipelines.records.places import is_local
 from pipelines.records.writer import INDEX_HEADER
 
 Spans = dict[str, tuple[int, int]]
@@ -37,13 +38,18 @@ def _spans(fields: list[str]) -> Spans:
     return {fields[i]: (int(fields[i + 1]), int(fields[i + 2])) for i in range(0, len(fields), 4)}
 
 
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    """The file's bytes: a memory map, or in memory if it lies in an object store."""
+    return np.memmap(path, np.uint8, mode="r") if is_local(path) else np.frombuffer(path.read_bytes(), np.uint8)
+
+
 class ShardReader:
     """One open shard: `len`, `read(i)`, iteration in stored order. Holds a memory map until closed."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._origin = (folder, name)
         self.spans = read_index(index_path(folder, name))
-        self._bytes: NDArray[np.uint8] = np.memmap(tar_path(folder, name), np.uint8, mode="r")
+        self._bytes = _mapped(tar_path(folder, name))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         """A copy in another process maps the file again instead of carrying its bytes."""

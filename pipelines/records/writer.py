@@ -1,7 +1,7 @@
 """Writes one shard: a deterministic tar and its DALI index, both at once, atomically.
 
 The tar is built in memory (512 samples of 16 KB are 8 MB), so that a shard is one write, one sync and one rename,
-and on an object store it would be one PUT.
+and on an object store one PUT.
 """
 
 import hashlib
@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from pipelines.records.format import KEY, MEMBERS, Sample, ShardInfo, index_path, tar_path, write_atomically
+from pipelines.records.format import KEY, MEMBERS, Sample, ShardInfo, index_path, tar_path
 from pipelines.records.jpeg import decode_jpeg
+from pipelines.records.places import write_atomically
 
 INDEX_HEADER: Final = "v1.2"
 

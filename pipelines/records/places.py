@@ -1,0 +1,80 @@
+"""Folders and files on a disk or in an object store: the few operations that differ between them.
+
+An address such as `s3://bucket/folder` becomes a `UPath` of universal_pathlib, which has the methods of `pathlib.Path`
+that this project uses; it is typed as one. Keys and endpoints come from the environment, as its library reads them.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import cast
+
+from upath import UPath
+
+from pipelines.errors import InputError
+
+
+def place(address: str) -> Path:
+    """The folder or file that a user named: a path of this machine, or an fsspec address (`scheme://...`).
+
+    Raises:
+        InputError: the scheme is unknown, or its package is missing.
+    """
+    if "://" not in address:
+        return Path(address).expanduser()
+    try:
+        found = UPath(address)
+        _ = found.fs  # loads the package that the scheme needs
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{address} cannot be opened ({error})") from None
+    return cast(Path, found)
+
+
+def is_local(path: Path) -> bool:
+    """Whether the path is on a file system of this machine, and not in an object store."""
+    return isinstance(path, Path)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; an object store has none to make."""
+    if is_local(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it, if it is there."""
+    if is_local(path):
+        shutil.rmtree(path, ignore_errors=True)
+    elif path.exists():
+        cast(UPath, path).fs.rm(cast(UPath, path).path, recursive=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that `path` is old, new, or absent, never half.
+
+    On a disk: a temporary name in the same folder, synced and renamed. In an object store: one PUT.
+
+    Raises:
+        OSError: it cannot be written (a full disk, say); names `path`.
+    """
+    if not is_local(path):
+        path.write_bytes(content)
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
