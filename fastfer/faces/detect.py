@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 
-DETECTORS: Final = {"mtcnn": "facenet-pytorch"}
+DETECTORS: Final = {"mtcnn": "facenet-pytorch", "retinaface": "retinaface-pytorch"}
 """Detectors by name, and the distribution that holds the network."""
 
 
@@ -39,24 +40,46 @@ class Faces:
 class Detector(Protocol):
     """Finds faces in batches of images of one size."""
 
-    def detect(self, img_BHWC: NDArray[np.uint8]) -> list[Faces]:
-        """Faces of each RGB image, in its pixels. The batch a picture stands in does not change its faces."""
+    def detect(self, img_BHWC: NDArray[np.uint8], *, face_range_px: tuple[float, float]) -> list[Faces]:
+        """Faces of each RGB image, in its pixels. The batch a picture stands in does not change its faces.
+
+        Only faces whose longer side is in `face_range_px` need be found; a detector may use that to search less.
+        """
         ...
 
 
-def open_detector(name: str, device: str) -> Detector:
-    """Load the detector called `name` onto `device`.
+def open_detector(name: str, device: str, weights: Path | None = None) -> Detector:
+    """Load the detector called `name` onto `device`; `weights` are RetinaFace's (see `weights.retinaface_weights`).
 
     Raises:
-        InputError: there is no such detector.
+        InputError: there is no such detector, or its weights cannot be had.
     """
-    if name not in DETECTORS:
-        raise InputError(f"no detector {name!r}: choose one of {', '.join(DETECTORS)}")
-    from fastfer.faces.mtcnn import Mtcnn
+    _known(name)
+    if name == "mtcnn":
+        from fastfer.faces.mtcnn import Mtcnn
 
-    return Mtcnn(device)
+        return Mtcnn(device)
+    from fastfer.faces.retinaface import RetinaFace
+    from fastfer.faces.weights import retinaface_weights
+
+    return RetinaFace(device, retinaface_weights(weights))
 
 
 def detector_version(name: str) -> str:
-    """Name and version of the distribution that holds a detector's network, for the records."""
-    return f"{DETECTORS[name]} {version(DETECTORS[name])}"
+    """Name and version of the distribution that holds a detector's network, for the records.
+
+    Raises:
+        InputError: there is no such detector, or its distribution is not installed.
+    """
+    try:
+        return f"{_known(name)} {version(DETECTORS[name])}"
+    except PackageNotFoundError:
+        raise InputError(
+            f"the detector {name} needs the package {DETECTORS[name]}: make setup installs it, or choose another"
+        ) from None
+
+
+def _known(name: str) -> str:
+    if name not in DETECTORS:
+        raise InputError(f"no detector {name!r}: choose one of {', '.join(DETECTORS)}")
+    return DETECTORS[name]

@@ -44,11 +44,9 @@ def match(box_R4_px: NDArray[np.float64], faces: Faces, *, min_iou: float) -> li
     return chosen
 
 
-def most_prominent(faces: Faces, size_wh_px: tuple[int, int]) -> int | None:
-    """The face meant where nothing was annotated: the largest, less so the farther from the image's centre."""
-    if not len(faces):
-        return None
+def by_prominence(faces: Faces, size_wh_px: tuple[int, int]) -> list[int]:
+    """Faces in the order in which they are meant where nothing was annotated: large ones near the centre first."""
     side_N = np.sqrt(np.prod(faces.box_N4_px[:, 2:] - faces.box_N4_px[:, :2], axis=-1))
     centre_N2 = (faces.box_N4_px[:, :2] + faces.box_N4_px[:, 2:]) / 2
     away_N = np.linalg.norm(centre_N2 / np.asarray(size_wh_px) - 0.5, axis=-1)
-    return int(np.argmax(side_N * (1 - away_N)))
+    return [int(face) for face in np.argsort(-side_N * (1 - away_N), kind="stable")]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastfer.faces.detect import Faces
-from fastfer.faces.match import distinct, iou, match, most_prominent
+from fastfer.faces.match import by_prominence, distinct, iou, match
 
 
 def faces(*boxes: tuple[float, float, float, float], scores: list[float] | None = None) -> Faces:
@@ -34,6 +34,6 @@ def test_a_face_seen_twice_is_one() -> None:
 
 
 def test_the_prominent_face_is_large_and_central() -> None:
-    assert most_prominent(faces((40, 40, 60, 60), (0, 0, 21, 21)), (100, 100)) == 0
-    assert most_prominent(faces((45, 45, 55, 55), (0, 0, 60, 60)), (100, 100)) == 1
-    assert most_prominent(faces(), (100, 100)) is None
+    assert by_prominence(faces((40, 40, 60, 60), (0, 0, 21, 21)), (100, 100)) == [0, 1]
+    assert by_prominence(faces((45, 45, 55, 55), (0, 0, 60, 60)), (100, 100)) == [1, 0]
+    assert by_prominence(faces(), (100, 100)) == []
