@@ -1,38 +1,40 @@
-"""The datasets a study knows: how each is read, split, and which detector it takes unless told otherwise."""
+"""The datasets a study knows: how each is read, and which detector it takes unless told otherwise."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import polars as pl
 
-from fastfer.datasets import expw, rafdb
-from fastfer.datasets.splits import split_groups, split_official
+from fastfer.datasets import expw, folder, rafdb
+from fastfer.datasets.source import Reading, Source
 from pipelines.errors import InputError
+
+__all__ = ["DATASETS", "Dataset", "Reading", "Source", "find_dataset", "read"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """`read` makes the rows of a folder; `split` adds their split, seeded. Kinds are not tested across."""
+    """`read` makes the rows of a folder. Models are tested across datasets of one kind only."""
 
     name: str
-    kind: Literal["real", "demo"]
-    read: Callable[[Path], pl.DataFrame]
-    split: Callable[[pl.DataFrame, int], pl.Series]
+    kind: Literal["real", "demo", "own"]
+    read: Callable[[Source], Reading]
 
-
-def _split_by_image(rows: pl.DataFrame, seed: int) -> pl.Series:
-    return split_groups(rows, rows["image_path"].to_list(), seed)
+    @property
+    def detector(self) -> str:
+        """The detector it takes by default; the demo sets must do without a download."""
+        return "mtcnn" if self.kind == "demo" else "retinaface"
 
 
 DATASETS: Final = {
     dataset.name: dataset
     for dataset in (
-        Dataset(name="rafdb", kind="real", read=rafdb.read, split=split_official),
-        Dataset(name="expw", kind="real", read=expw.read, split=_split_by_image),
-        Dataset(name="demo-rafdb", kind="demo", read=rafdb.read, split=split_official),
-        Dataset(name="demo-expw", kind="demo", read=expw.read, split=_split_by_image),
+        Dataset(name="rafdb", kind="real", read=rafdb.read),
+        Dataset(name="expw", kind="real", read=expw.read),
+        Dataset(name="folder", kind="own", read=folder.read),
+        Dataset(name="demo-rafdb", kind="demo", read=rafdb.read),
+        Dataset(name="demo-expw", kind="demo", read=expw.read),
     )
 }
 
@@ -48,17 +50,34 @@ def find_dataset(name: str) -> Dataset:
     return DATASETS[name]
 
 
-def read_rows(name: str, root: Path, seed: int) -> pl.DataFrame:
-    """The dataset's rows with `row` (0, 1, ...) and `split`: each line of its annotation once, in the file's order.
+def read(source: Source) -> Reading:
+    """The dataset's rows: each line of its annotation once, in the file's order.
 
     Raises:
-        InputError: the dataset is unknown, its folder is missing or incomplete, or no row can become a sample.
+        InputError: the dataset is unknown, its folder is missing or incomplete, a choice does not apply to it, or no
+            row can become a sample.
     """
-    dataset = find_dataset(name)
-    if not root.is_dir():
+    dataset = find_dataset(source.dataset)
+    if not source.root.is_dir():
         makes = "make demo-data" if dataset.kind == "demo" else "README.md says how to bring it, or give DATA_ROOT="
-        raise InputError(f"no folder {root} with the {name} dataset: {makes}")
-    rows = dataset.read(root)
+        raise InputError(f"no folder {source.root} with the {dataset.name} dataset: {makes}")
+    if source.labels is not None and dataset.kind != "own":
+        raise InputError(f"LABELS= names class folders of DATASET=folder; the labels of {dataset.name} are known")
+    reading = dataset.read(source)
+    rows = _confident(reading.rows, source)
     if rows["problem"].null_count() == 0:
-        raise InputError(f"not one of the {len(rows)} lines of {name} in {root} is usable: {rows['problem'][0]}")
-    return rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64), split=dataset.split(rows, seed))
+        raise InputError(
+            f"not one of the {len(rows)} lines of {dataset.name} in {source.root} is usable: {rows['problem'][0]}"
+        )
+    return replace(reading, rows=rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64)))
+
+
+def _confident(rows: pl.DataFrame, source: Source) -> pl.DataFrame:
+    """The rows, those below `min_confidence` with that as their problem."""
+    if source.min_confidence is None:
+        return rows
+    if rows["box_confidence"].is_null().all():
+        raise InputError(f"MIN_CONFIDENCE= is for datasets whose boxes have a confidence; {source.dataset} has none")
+    unsure = pl.col("problem").is_null() & (pl.col("box_confidence") < source.min_confidence)
+    reason = f"box confidence below {source.min_confidence:g}"
+    return rows.with_columns(problem=pl.when(unsure).then(pl.lit(reason)).otherwise("problem"))

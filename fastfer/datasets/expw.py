@@ -4,12 +4,12 @@ Columns, separated by spaces: image_name face_id_in_image top left right bottom 
 top, left, right, bottom. A face is known by (image, face id), never by the image alone.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
-from fastfer.datasets.table import box_problem, path_problem, read_lines, rows_table, safe_key
+from fastfer.datasets.source import Reading, Source
+from fastfer.datasets.table import box_problem, numbers, path_problem, read_lines, rows_table, safe_key
 from fastfer.labels import EXPW_TO_CANONICAL
 from pipelines.errors import InputError
 
@@ -20,26 +20,30 @@ LAYOUTS: Final = (
     ("label.lst", "origin"),
 )
 """Where copies keep the label list and the images."""
+LABELS: Final = {str(number): label for number, label in EXPW_TO_CANONICAL.items()}
+FACE_ID: Final = re.compile(r"[0-9]{1,9}")
 
 
-def read(root: Path) -> pl.DataFrame:
-    """One row (`ROW_SCHEMA`) per line of the label list.
+def read(source: Source) -> Reading:
+    """One row per line of the label list.
 
     Raises:
-        InputError: no known layout is found under `root`, or the label list is empty.
+        InputError: no known layout is found, the label list is empty, or aligned images are asked for.
     """
-    label_list, images = _layout(root)
-    return rows_table(
-        [_row(images, number, line.split()) for number, line in enumerate(read_lines(label_list), start=1)]
-    )
+    if source.images == "aligned":
+        raise InputError("ExpW has no aligned images: leave SOURCE= away")
+    label_list, images = _layout(source.root)
+    lines = read_lines(source.root / label_list)
+    rows = [_row(images, number, line.split()) for number, line in enumerate(lines, start=1)]
+    return Reading(rows_table(rows), f"ExpW, {label_list} with {images}", cropped=False)
 
 
-def _layout(root: Path) -> tuple[Path, str]:
+def _layout(root: Path) -> tuple[str, str]:
     for label_list, images in LAYOUTS:
         if (root / label_list).is_file() and (root / images).is_dir():
-            return root / label_list, images
+            return label_list, images
     raise InputError(
-        f"no ExpW in {root}: expected label/label.lst and image/origin there (README.md shows the layouts)"
+        f"no ExpW in {root}: expected label/label.lst and image/origin there (docs/data.md shows the layouts)"
     )
 
 
@@ -48,16 +52,19 @@ def _row(images: str, number: int, fields: list[str]) -> dict[str, Any]:
     if len(fields) != 8:
         return row | {"problem": f"{len(fields)} fields where 8 are due"}
     name, face = fields[:2]
-    row |= {"key": safe_key(f"{name.removesuffix('.jpg')}-{face}"), "image_path": f"{images}/{name}"}
     if (problem := path_problem(name)) is not None:
         return row | {"problem": problem}
-    try:
-        top, left, right, bottom, confidence = (float(field) for field in fields[2:7])
-    except ValueError:
+    row |= {"image_path": f"{images}/{name}"}
+    if FACE_ID.fullmatch(face) is None:
+        return row | {"problem": "impossible face id"}
+    row |= {"key": safe_key(f"{name.removesuffix('.jpg')}-{int(face)}")}
+    values = numbers(fields[2:7], 5)
+    if values is None:
         return row | {"problem": "impossible box"}
+    top, left, right, bottom, confidence = values
     row |= {"box": [left, top, right, bottom], "box_confidence": confidence}
     if (problem := box_problem(row["box"])) is not None:
         return row | {"box": None, "problem": problem}
-    if fields[7] not in {str(known) for known in EXPW_TO_CANONICAL}:
+    if fields[7] not in LABELS:
         return row | {"problem": "unknown label"}
-    return row | {"label": EXPW_TO_CANONICAL[int(fields[7])]}
+    return row | {"label": LABELS[fields[7]]}

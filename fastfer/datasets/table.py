@@ -1,6 +1,7 @@
 """The one table every dataset reader makes: a row per line of the annotation, good or bad."""
 
 import hashlib
+import math
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,11 @@ ROW_SCHEMA: Final = pl.Schema(
     }
 )
 LONGEST_KEY: Final = 80
+LONGEST_NAME: Final = 255
+"""Bytes of a file's name on the usual file systems."""
+NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+PICTURES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+"""Endings of the files that a class folder is searched for."""
 
 
 def read_lines(path: Path) -> list[str]:
@@ -50,6 +56,11 @@ def rows_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([{name: row.get(name) for name in ROW_SCHEMA} for row in rows], schema=ROW_SCHEMA)
 
 
+def kind_of_reason(reason: pl.Expr) -> pl.Expr:
+    """Reasons ready to be counted: which line is repeated does not matter then."""
+    return reason.str.replace("^repeats .*", "repeats an earlier line")
+
+
 def safe_key(name: str) -> str:
     """A file-name-safe key that differs whenever `name` does: other characters become `=` and their UTF-8 bytes.
 
@@ -64,10 +75,21 @@ def safe_key(name: str) -> str:
 
 def path_problem(name: str) -> str | None:
     """Why an image name from an annotation file must not be opened, or None: no path may leave its folder."""
-    if not name or "\x00" in name or "\\" in name:
+    if not name or "\x00" in name or "\\" in name or len(name.encode()) > LONGEST_NAME:
         return "impossible file name"
     path = Path(name)
     return "path leaves the image folder" if path.is_absolute() or ".." in path.parts else None
+
+
+def numbers(words: list[str], count: int) -> list[float] | None:
+    """The first `count` words as finite numbers, or None; only what C would read as one (no `1_0`, no other digits)."""
+    values = [float(word) for word in words[:count] if NUMBER.fullmatch(word)]
+    return values if len(values) == count and all(map(math.isfinite, values)) else None
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The image files directly in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.is_dir())
 
 
 def box_problem(box: list[float]) -> str | None:

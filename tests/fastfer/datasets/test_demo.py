@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastfer.datasets import expw as expw_reader
-from fastfer.datasets import rafdb as rafdb_reader
+from fastfer.datasets import Source, read
 from fastfer.datasets.demo import TRUTH_SCHEMA, DemoConfig, expw, make_demo_data, rafdb
 from fastfer.datasets.demo.build import build
 from fastfer.datasets.demo.expressions import EXPRESSIONS, mimic
 from fastfer.datasets.demo.plan import DemoSet, ImagePlan
 from fastfer.datasets.demo.portraits import portraits
-from fastfer.datasets.splits import split_groups, split_official
+from fastfer.datasets.splits import split_rows
 from fastfer.faces.detect import open_detector
 from fastfer.faces.locate import Sought, locate
 from fastfer.labels import CLASSES, EXPW_TO_CANONICAL, RAFDB_TO_CANONICAL
@@ -101,7 +100,7 @@ def by_split(rows: pl.DataFrame, split: pl.Series) -> dict[str, NDArray[np.int64
 @pytest.mark.parametrize("seed", range(3))
 def test_the_default_demo_rafdb_has_enough_of_every_class_and_is_imbalanced(seed: int) -> None:
     rows = planned_rows(rafdb.plan(DemoConfig(seed=seed)))
-    counts = by_split(rows, split_official(rows, seed))
+    counts = by_split(rows, split_rows(rows, {}, seed))
     assert 550 <= len(rows) <= 650
     assert counts["train"].min() >= 20
     assert counts["val"].min() >= 5
@@ -112,7 +111,7 @@ def test_the_default_demo_rafdb_has_enough_of_every_class_and_is_imbalanced(seed
 @pytest.mark.parametrize("seed", range(3))
 def test_the_default_demo_expw_has_enough_of_every_class_and_is_imbalanced(seed: int) -> None:
     rows = planned_rows(expw.plan(DemoConfig(seed=seed)))
-    counts = by_split(rows, split_groups(rows, rows["image_path"].to_list(), seed))
+    counts = by_split(rows, split_rows(rows.with_columns(official_split=pl.lit(None, pl.String)), {}, seed))
     assert 550 <= len(rows) <= 650
     assert counts["train"].min() >= 20
     assert counts["val"].min() >= 5
@@ -201,8 +200,9 @@ def test_demo_expw_is_laid_out_like_expw(raw: Path) -> None:
 
 def test_truth_is_what_the_readers_read(raw: Path, noisy: Path) -> None:
     for out, is_noisy in ((raw, False), (noisy, True)):
-        for name, read in (("demo-rafdb", rafdb_reader.read), ("demo-expw", expw_reader.read)):
-            known, rows = truth(out / name), read(out / name).filter(pl.col("problem").is_null())
+        for name in SETS:
+            rows = read(Source(dataset=name, root=out / name)).rows.filter(pl.col("problem").is_null())
+            known = truth(out / name)
             assert known.schema == TRUTH_SCHEMA
             assert set(known["dataset"]) == {name}
             key = pl.concat_str(pl.col("image"), pl.col("face_id").cast(pl.String).fill_null("-"), separator="#")
@@ -314,7 +314,7 @@ def test_mtcnn_finds_the_faces_where_truth_says(tiny: Path) -> None:
             images.append(np.asarray(Image.open(tiny / name / str(path)).convert("RGB")))
             sought.append([Sought(np.array(box)) for box in faces["box"].to_list()])
             lmk_N52 += [np.array(lmk).reshape(5, 2) for lmk in faces["landmarks"].to_list()]
-        found = [face for of_image in locate(images, sought, detector, min_iou=0.5) for face in of_image]
+        found = [face for scene in locate(images, sought, detector, min_iou=0.5) for face in scene.found]
         assert np.mean([face.how != "missed" for face in found]) >= 0.9
         assert np.median([face.iou or 0.0 for face in found]) > 0.75
         errors = [
