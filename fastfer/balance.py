@@ -109,23 +109,22 @@ def _jobs(
     needed = manifest.filter(pl.col("status") == "kept").select(
         "row", "key", "shard", "position", "split", "copy_of", "copy"
     )
-    task = settings | {"source": str(source)}
+    task = settings | {"source": source}
     train = needed.filter(pl.col("split") == "train")
-    mixed = [[row] for row in train[np.random.default_rng(settings["seed"]).permutation(len(train))].to_dicts()]
-    for number, rows in enumerate(cut(mixed, settings["shard_rows"])):
-        yield ShardJob(folder, f"train-{number:05d}", "train", rows, task)
+    mixed = [[at] for at in np.random.default_rng(settings["seed"]).permutation(len(train)).tolist()]
+    for number, places in enumerate(cut(mixed, settings["shard_rows"])):
+        yield ShardJob(folder, f"train-{number:05d}", "train", train[places], task)
     for shard in info.shards:
         if shard.split != "train":
-            rows = needed.filter(pl.col("shard") == shard.name).sort("position").to_dicts()
+            rows = needed.filter(pl.col("shard") == shard.name).sort("position")
             yield ShardJob(folder, shard.name, shard.split, rows, task | {"info": asdict(shard)})
 
 
 def _make_shard(job: ShardJob) -> ShardResult:
-    source = Path(job.settings["source"])
+    source: Path = job.settings["source"]
     if job.split == "train":
-        return ShardResult.of(
-            job, write_shard(job.folder, job.name, job.split, (_sample(source, row, job) for row in job.rows))
-        )
+        samples = (_sample(source, row, job) for row in job.rows.iter_rows(named=True))
+        return ShardResult.of(job, write_shard(job.folder, job.name, job.split, samples))
     for path in (index_path, tar_path):
         write_atomically(path(job.folder, job.name), path(source, job.name).read_bytes())
     return ShardResult.of(job, ShardInfo(**job.settings["info"]))

@@ -1,77 +1,84 @@
-"""The shard stage: plan, detect, align, write. From annotated photographs to records, once."""
+"""The shard stage: read, split, then cut faces out of photographs into records, once."""
 
 import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from fastfer.datasets import read_rows
-from fastfer.faces.align import align, crop
-from fastfer.faces.detect import DETECTORS, Detector, detector_version, open_detector
-from fastfer.faces.images import UnreadableImageError, read_image
-from fastfer.faces.locate import Found, Image, Sought, locate
+from fastfer.datasets import Reading, Source, find_dataset, read
+from fastfer.datasets.duplicates import group_images, near_duplicates
+from fastfer.datasets.fingerprints import FINGERPRINTS_NAME, fingerprint_images
+from fastfer.datasets.splits import split_rows
+from fastfer.engines import ENGINES, get_ready
+from fastfer.faces.detect import DETECTORS, detector_version
+from fastfer.faces.extract import COLORS, OUTCOME_SCHEMA, SAMPLE_KNOWS, Extracted, FaceSettings, extract
 from fastfer.progress import Track, untracked
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut
 from pipelines.errors import InputError
-from pipelines.records import SPLITS, DatasetInfo, Sample, encode_jpeg, write_shard
+from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, write_shard
+from pipelines.records.format import INFO_NAME
 
-VARIANTS: Final = ("preprocessed", "raw")
-IMAGES_AT_ONCE: Final = 16
-"""Decoded images held at a time; bounds memory whatever the size of a shard."""
-FALLBACK_MARGIN: Final = 0.1
-OUTCOME_SCHEMA: Final = pl.Schema(
-    {
-        **PLACE_SCHEMA,
-        "how": pl.String(),  # matched, second look, most prominent, or annotated box
-        "iou": pl.Float64(),  # of the found and the annotated box
-        "score": pl.Float64(),  # the detector's
-        "face_box": pl.List(pl.Float64()),  # as detected, xyxy in pixels of the image
-        "face_landmarks": pl.List(pl.Float64()),  # as detected, x0 y0 .. x4 y4
-    }
-)
+CHOICES: Final = {
+    "variant": ("preprocessed", "raw"),
+    "detector": (None, *DETECTORS),
+    "color": COLORS,
+    "scene": ("annotated", "full"),
+    "engine": tuple(ENGINES),
+}
+RANGES: Final = {
+    "size_px": (16, 1024),
+    "shard_rows": (1, 100_000),
+    "face_scale": (0.1, 2.0),
+    "min_iou": (0.05, 0.95),
+    "workers": (1, 256),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardConfig:
     """Settings of the shard stage.
 
-    `out` holds all variants of all datasets. `face_scale` 1 is ArcFace's tight crop, less is roomier. `min_iou` is how
-    much a found face must overlap the annotated box. `device` is the detector's.
+    `out` holds all variants of all datasets. `images`, `min_confidence` and `labels` say how the dataset is read (see
+    `Source`). `detector` None takes the dataset's own; `weights` are RetinaFace's. `face_scale` 1 is ArcFace's tight
+    crop, less is roomier. `min_iou` is how much a found face must overlap the annotated box. `scene` full searches
+    whole images too, to count their faces. `device` is the detector's. `engine` and `workers` (processes) change the
+    time alone.
     """
 
     dataset: str
     data_root: Path
     out: Path
     variant: str = "preprocessed"
-    detector: str = "mtcnn"
+    images: str = "auto"
+    min_confidence: float | None = None
+    labels: Path | None = None
+    detector: str | None = None
+    weights: Path | None = None
+    scene: str = "annotated"
+    color: str = "gray"
     size_px: int = 224
     face_scale: float = 0.9
     min_iou: float = 0.3
     shard_rows: int = 512
     seed: int = 0
     device: str = "cpu"
+    engine: str = "local"
     workers: int = 2
 
     def __post_init__(self) -> None:
         """Refuse impossible settings."""
-        if self.variant not in VARIANTS:
-            raise InputError(
-                f"no variant {self.variant!r}: choose one of {', '.join(VARIANTS)} (make balance adds augmented)"
-            )
-        if self.detector not in DETECTORS:
-            raise InputError(f"no detector {self.detector!r}: choose one of {', '.join(DETECTORS)}")
-        for name, low, high in (
-            ("size_px", 16, 1024),
-            ("shard_rows", 1, 100_000),
-            ("face_scale", 0.1, 2),
-            ("workers", 1, 256),
-        ):
+        find_dataset(self.dataset)
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                known = ", ".join(choice for choice in choices if choice)
+                more = " (make balance adds augmented)" if name == "variant" else ""
+                raise InputError(f"no {name} {getattr(self, name)!r}: choose one of {known}{more}")
+        for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be from {low} to {high}")
 
@@ -80,43 +87,135 @@ class ShardConfig:
         """Where the variant goes."""
         return self.out / self.dataset / self.variant
 
+    @property
+    def source(self) -> Source:
+        """What is read."""
+        return Source(
+            dataset=self.dataset,
+            root=self.data_root,
+            images=self.images,
+            min_confidence=self.min_confidence,
+            labels=self.labels,
+        )
 
-def make_shards(config: ShardConfig, track: Track = untracked) -> DatasetInfo:
+    def face_settings(self, *, cropped: bool) -> FaceSettings:
+        """What determines the pixels of the faces; `cropped` images and raw variants are not searched."""
+        searched = self.variant == "preprocessed" and not cropped
+        detector = (self.detector or find_dataset(self.dataset).detector) if searched else None
+        return FaceSettings(
+            size_px=self.size_px,
+            face_scale=self.face_scale,
+            min_iou=self.min_iou,
+            color=self.color,
+            detector=detector,
+            device=self.device,
+            weights=_weights(self.weights) if detector == "retinaface" else None,
+            cropped=cropped,
+            whole_scene=self.scene == "full" and searched,
+        )
+
+
+def _weights(given: Path | None) -> Path:
+    from fastfer.faces.weights import retinaface_weights
+
+    return retinaface_weights(given)
+
+
+def make_shards(
+    config: ShardConfig, track: Track = untracked, say: Callable[[str], None] = lambda _line: None
+) -> DatasetInfo:
     """Build the variant that `config` describes, or go on where an earlier run stopped.
 
+    `say` is told what was recognised, and which detector is used.
+
     Raises:
-        InputError: the dataset is missing or unusable, or the folder holds records made with other settings.
+        InputError: the dataset is missing or unusable, the detector cannot be had, or the folder holds records made
+            with other settings.
     """
-    rows = read_rows(config.dataset, config.data_root, config.seed)
-    searched = config.variant == "preprocessed"
-    settings = {
-        "seed": config.seed,
-        "detector": config.detector if searched else None,
-        "detector_version": detector_version(config.detector) if searched else None,
-        "size_px": config.size_px,
-        "face_scale": config.face_scale,
-        "min_iou": config.min_iou,
-        "shard_rows": config.shard_rows,
-        "device": config.device,
-        "variant": config.variant,
-        "annotation_sha256": hashlib.sha256(rows.write_json().encode()).hexdigest(),
-    }
+    reading = read(config.source)
+    faces = config.face_settings(cropped=reading.cropped)
+    say(f"{config.dataset} in {config.data_root}: {reading.layout}; {len(reading.rows)} rows")
+    say(f"detector: {faces.detector} on {faces.device}" if faces.detector else "no detection: faces as they are given")
+    if not (config.folder / INFO_NAME).is_file():
+        get_ready(config.engine)
+    rows = split_reading(reading, config, track)
+    settings = _settings(config, reading, rows, faces)
+    task = settings | {"data_root": config.data_root, "faces": faces, "threads": _threads(config)}
     plan = VariantPlan(
         folder=config.folder,
         dataset=config.dataset,
         variant=config.variant,
         size_px=config.size_px,
         settings=settings,
-        manifest=rows,
-        jobs=_jobs(config, rows, settings),
-        outcome_schema=OUTCOME_SCHEMA,
+        manifest=rows.drop("image_sha256"),
+        jobs=_jobs(config, rows, task),
+        outcome_schema=pl.Schema({**PLACE_SCHEMA, **OUTCOME_SCHEMA}),
     )
     return build_variant(
-        plan, make_shard, workers=config.workers, title=f"Sharding {config.dataset}", unit="faces", track=track
+        plan,
+        make_shard,
+        workers=config.workers,
+        title=f"Sharding {config.dataset}",
+        unit="faces",
+        track=track,
+        engine=config.engine,
     )
 
 
-def _jobs(config: ShardConfig, rows: pl.DataFrame, settings: dict[str, Any]) -> list[ShardJob]:
+def split_reading(reading: Reading, config: ShardConfig, track: Track) -> pl.DataFrame:
+    """The rows with `split` and `image_sha256`: faces of one image and of near-duplicates stay on one side.
+
+    The images' fingerprints are kept in the dataset's folder, beside its variants: all of them split alike.
+    """
+    rows = reading.rows
+    good = rows.filter(pl.col("problem").is_null())
+    folder = config.folder.parent
+    make_folder(folder)
+    prints = fingerprint_images(
+        config.data_root,
+        good["image_path"].unique(maintain_order=True).to_list(),
+        folder / FINGERPRINTS_NAME,
+        workers=config.workers,
+        track=track,
+    )
+    groups = group_images(near_duplicates(prints))
+    digests = prints.select("image_path", image_sha256="sha256")
+    return rows.with_columns(split=split_rows(rows, groups, config.seed)).join(
+        digests, on="image_path", how="left", maintain_order="left"
+    )
+
+
+def _settings(config: ShardConfig, reading: Reading, rows: pl.DataFrame, faces: FaceSettings) -> dict[str, Any]:
+    """All that determines the bytes of the variant, as `dataset.json` states it."""
+    return {
+        "variant": config.variant,
+        "layout": reading.layout,
+        "min_confidence": config.min_confidence,
+        "detector": faces.detector,
+        "detector_version": detector_version(faces.detector) if faces.detector else None,
+        "detector_weights_sha256": _digest(faces.weights) if faces.weights else None,
+        "device": config.device,
+        "scene": "full" if faces.whole_scene else "annotated",
+        "color": config.color,
+        "size_px": config.size_px,
+        "face_scale": config.face_scale,
+        "min_iou": config.min_iou,
+        "shard_rows": config.shard_rows,
+        "seed": config.seed,
+        "rows_sha256": hashlib.sha256(rows.write_json().encode()).hexdigest(),
+    }
+
+
+def _digest(weights: Path) -> str:
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def _threads(config: ShardConfig) -> int:
+    """Decoding threads of each process: a GPU must not wait for one; on the CPU one more hides a slow disk."""
+    return 1 if config.device == "cpu" else max(1, (os.cpu_count() or 1) // config.workers)
+
+
+def _jobs(config: ShardConfig, rows: pl.DataFrame, task: dict[str, Any]) -> list[ShardJob]:
     """Images, each with all its faces, in random order and cut into shards; then the faces of a shard shuffled."""
     good = rows.filter(pl.col("problem").is_null()).select(
         "row", "key", "image_path", "label", "split", "box", "landmarks"
@@ -124,92 +223,30 @@ def _jobs(config: ShardConfig, rows: pl.DataFrame, settings: dict[str, Any]) -> 
     jobs = []
     for number, split in enumerate(SPLITS):
         rng = np.random.default_rng((config.seed, number))
-        groups = good.filter(pl.col("split") == split).partition_by("image_path", maintain_order=True)
-        shuffled = [groups[i].to_dicts() for i in rng.permutation(len(groups))]
-        for shard, chunk in enumerate(cut(shuffled, config.shard_rows)):
-            mixed = [chunk[i] for i in rng.permutation(len(chunk))]
-            task = settings | {"data_root": str(config.data_root)}
+        part = good.filter(pl.col("split") == split).with_row_index("at")
+        groups = part.group_by("image_path", maintain_order=True).agg("at")["at"].to_list()
+        shuffled = (groups[i] for i in rng.permutation(len(groups)))
+        for shard, places in enumerate(cut(shuffled, config.shard_rows)):
+            mixed = part[rng.permutation(places)].drop("at")
             jobs.append(ShardJob(config.folder, f"{split}-{shard:05d}", split, mixed, task))
     return jobs
 
 
 def make_shard(job: ShardJob) -> ShardResult:
     """Decode, detect, match, align and write one shard: a pure function of its job."""
-    by_image: dict[str, list[dict[str, Any]]] = {}
-    for row in job.rows:
-        by_image.setdefault(row["image_path"], []).append(row)
-    paths = list(by_image)
-    faces: dict[int, tuple[Image | None, dict[str, Any]]] = {}
-    for first in range(0, len(paths), IMAGES_AT_ONCE):
-        faces |= _faces({path: by_image[path] for path in paths[first : first + IMAGES_AT_ONCE]}, job.settings)
-    kept = [row for row in job.rows if faces[row["row"]][0] is not None]
-    place = {row["row"]: {"shard": job.name, "position": position} for position, row in enumerate(kept)}
-    info = write_shard(job.folder, job.name, job.split, (_sample(row, *faces[row["row"]], job) for row in kept))
+    task = job.settings
+    rows = job.rows.to_dicts()
+    faces = {one.row["row"]: one for one in extract(rows, task["data_root"], task["faces"], task["threads"])}
+    kept = [faces[row["row"]] for row in rows if faces[row["row"]].jpeg is not None]
+    place = {one.row["row"]: {"shard": job.name, "position": position} for position, one in enumerate(kept)}
+    info = write_shard(job.folder, job.name, job.split, (_sample(one, task["detector"]) for one in kept))
     return ShardResult(
-        info, [{"row": row["row"], **faces[row["row"]][1], **place.get(row["row"], {})} for row in job.rows]
+        info, [{"row": row["row"], **faces[row["row"]].outcome, **place.get(row["row"], {})} for row in rows]
     )
 
 
-@cache
-def _detector(name: str, device: str) -> Detector:
-    """One detector for each process."""
-    return open_detector(name, device)
-
-
-def _faces(
-    by_image: dict[str, list[dict[str, Any]]], settings: dict[str, Any]
-) -> dict[int, tuple[Image | None, dict[str, Any]]]:
-    """For each row of a few images: its face (None if dropped) and its outcome for the manifest."""
-    images: dict[str, Image] = {}
-    faces: dict[int, tuple[Image | None, dict[str, Any]]] = {}
-    for path, rows in by_image.items():
-        try:
-            images[path] = read_image(Path(settings["data_root"]), path)
-        except UnreadableImageError as error:
-            faces |= {row["row"]: (None, {"status": "dropped", "reason": str(error)}) for row in rows}
-    found = [[Found() for _ in by_image[path]] for path in images]
-    if settings["detector"]:
-        sought = [
-            [Sought(None if row["box"] is None else np.array(row["box"])) for row in by_image[path]] for path in images
-        ]
-        detector = _detector(settings["detector"], settings["device"])
-        found = locate(list(images.values()), sought, detector, min_iou=settings["min_iou"])
-    for (path, img), of_image in zip(images.items(), found, strict=True):
-        for row, face in zip(by_image[path], of_image, strict=True):
-            faces[row["row"]] = _cut(img, row, face, settings)
-    return faces
-
-
-def _cut(
-    img: Image, row: dict[str, Any], found: Found, settings: dict[str, Any]
-) -> tuple[Image | None, dict[str, Any]]:
-    """The square face of one row, aligned where it was found, else cropped by its box; and the outcome."""
-    size_px = settings["size_px"]
-    if found.lmk_52_px is not None:
-        face = align(img, found.lmk_52_px, size_px=size_px, face_scale=settings["face_scale"])
-        if face is not None:
-            outcome = {
-                "how": found.how,
-                "iou": found.iou,
-                "score": found.score,
-                "face_box": _rounded(found.box_xyxy_px),
-                "face_landmarks": _rounded(found.lmk_52_px),
-            }
-            return face, {"status": "kept", **outcome}
-    if row["box"] is None:
-        return None, {"status": "dropped", "reason": "no face found, and no annotated box"}
-    margin = FALLBACK_MARGIN if settings["detector"] else 0.0
-    face = crop(img, np.array(row["box"]), size_px=size_px, margin=margin)
-    return face, {"status": "kept", "how": "annotated box"}
-
-
-def _rounded(values: NDArray[np.float64] | None) -> list[float] | None:
-    return None if values is None else [round(float(value), 2) for value in values.ravel()]
-
-
-def _sample(row: dict[str, Any], face: Image | None, outcome: dict[str, Any], job: ShardJob) -> Sample:
-    assert face is not None  # only kept rows come here
-    known = ("how", "iou", "score", "face_box", "face_landmarks")
-    meta = {"source": row["image_path"], "box": row["box"], "detector": job.settings["detector"]}
-    meta |= {name: outcome[name] for name in known if outcome.get(name) is not None}
-    return Sample(row["key"], encode_jpeg(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)), row["label"], row["row"], meta)
+def _sample(one: Extracted, detector: str | None) -> Sample:
+    assert one.jpeg is not None  # only kept rows come here
+    meta = {"source": one.row["image_path"], "box": one.row["box"], "detector": detector}
+    meta |= {name: one.outcome[name] for name in SAMPLE_KNOWS if one.outcome.get(name) is not None}
+    return Sample(one.row["key"], one.jpeg, one.row["label"], one.row["row"], meta)

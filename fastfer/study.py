@@ -104,6 +104,7 @@ def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) 
                 workers=study.workers,
             ),
             track,
+            say,
         )
         if any(AUGMENTATIONS[aug] == "augmented" for aug in study.augs):
             balance(BalanceConfig(dataset=dataset, out=shards, workers=study.workers), track)

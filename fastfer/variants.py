@@ -5,12 +5,9 @@ A shard is a pure function of its job, so it does not matter which process makes
 """
 
 import json
-import shutil
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,6 +15,7 @@ import polars as pl
 
 from fastfer import __version__
 from fastfer.datasets import find_dataset
+from fastfer.engines import ENGINES
 from fastfer.labels import CLASSES
 from fastfer.progress import Track
 from pipelines.errors import InputError
@@ -26,7 +24,11 @@ from pipelines.records import (
     DatasetInfo,
     ShardInfo,
     describe,
+    index_path,
+    make_folder,
     read_info,
+    remove_folder,
+    sha256,
     tar_path,
     write_atomically,
     write_info,
@@ -54,12 +56,12 @@ PLACE_SCHEMA: Final = pl.Schema(
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """All that one shard is made of: `rows` are manifest rows as dicts, `settings` those of the variant."""
+    """All that one shard is made of: `rows` of the manifest, in order, and the `settings` of the variant."""
 
     folder: Path
     name: str
     split: str
-    rows: list[dict[str, Any]]
+    rows: pl.DataFrame
     settings: dict[str, Any]
 
 
@@ -74,12 +76,12 @@ class ShardResult:
     def of(cls, job: ShardJob, info: ShardInfo) -> Self:
         """The result of a job that kept all its rows, in order."""
         place = {"status": "kept", "shard": job.name}
-        return cls(info, [{"row": row["row"], "position": i} | place for i, row in enumerate(job.rows)])
+        return cls(info, [{"row": row, "position": i} | place for i, row in enumerate(job.rows["row"])])
 
 
-def cut(groups: Iterable[list[dict[str, Any]]], size: int) -> Iterator[list[dict[str, Any]]]:
+def cut(groups: Iterable[list[int]], size: int) -> Iterator[list[int]]:
     """Join groups of rows into shards of `size` rows or a few more: no group is divided."""
-    shard: list[dict[str, Any]] = []
+    shard: list[int] = []
     for group in groups:
         shard += group
         if len(shard) >= size:
@@ -104,24 +106,30 @@ class VariantPlan:
 
 
 def build_variant(
-    plan: VariantPlan, make: Callable[[ShardJob], ShardResult], *, workers: int, title: str, unit: str, track: Track
+    plan: VariantPlan,
+    make: Callable[[ShardJob], ShardResult],
+    *,
+    workers: int,
+    title: str,
+    unit: str,
+    track: Track,
+    engine: str = "local",
 ) -> DatasetInfo:
     """Make what is missing of a variant and finish it. A finished one with the same settings is left as it is.
 
     Raises:
-        InputError: the folder holds records made with other settings.
+        InputError: the folder holds records made with other settings, or the engine cannot work.
     """
     if (plan.folder / INFO_NAME).is_file():
         return _existing(plan)
     _prepare(plan)
-    done = {job.name: part for job in plan.jobs if (part := _read_part(job)) is not None}
-    waiting = [job for job in plan.jobs if job.name not in done]
-    with track(title, total=sum(len(job.rows) for job in plan.jobs), unit=unit) as advance:
-        advance(sum(len(job.rows) for job in plan.jobs if job.name in done))
-        for job, result in _run(make, waiting, workers):
-            done[job.name] = result
+    waiting = [job for job in plan.jobs if not _is_done(job)]
+    total, left = (sum(len(job.rows) for job in jobs) for jobs in (plan.jobs, waiting))
+    with track(title, total=total, unit=unit) as advance:
+        advance(total - left)
+        for job, _ in ENGINES[engine](partial(_run_job, make), waiting, workers):
             advance(len(job.rows))
-    return _finish(plan, [done[job.name] for job in plan.jobs])
+    return _finish(plan)
 
 
 def _existing(plan: VariantPlan) -> DatasetInfo:
@@ -141,10 +149,10 @@ def _prepare(plan: VariantPlan) -> None:
     stated = json.dumps(_plain(plan.settings), sort_keys=True).encode()
     settings = parts / "settings.json"
     if settings.is_file() and settings.read_bytes() != stated:
-        shutil.rmtree(parts)
+        remove_folder(parts)
         for old in [path for split in SPLITS for path in plan.folder.glob(f"{split}-?????.*")]:
             old.unlink()
-    parts.mkdir(parents=True, exist_ok=True)
+    make_folder(parts)
     write_atomically(settings, stated)
 
 
@@ -152,56 +160,37 @@ def _part_path(job: ShardJob) -> Path:
     return job.folder / PARTS / f"{job.name}.json"
 
 
-def _read_part(job: ShardJob) -> ShardResult | None:
-    """The outcome of a shard that an earlier run finished, or None."""
+def _is_done(job: ShardJob) -> bool:
+    """Whether an earlier run finished the shard, and its files are still what it wrote."""
     try:
-        raw = json.loads(_part_path(job).read_text(encoding="utf-8"))
-        result = ShardResult(ShardInfo(**raw["info"]), raw["outcomes"])
-        whole = tar_path(job.folder, job.name).stat().st_size == result.info.tar_bytes
+        info = _read_part(job).info
+        return (info.tar_sha256, info.index_sha256) == (
+            sha256(tar_path(job.folder, job.name)),
+            sha256(index_path(job.folder, job.name)),
+        )
     except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return result if whole else None
+        return False
 
 
-def _run_job(make: Callable[[ShardJob], ShardResult], job: ShardJob) -> ShardResult:
-    result = make(job)
-    write_atomically(_part_path(job), json.dumps(asdict(result)).encode())
-    return result
+def _read_part(job: ShardJob) -> ShardResult:
+    raw = json.loads(_part_path(job).read_text(encoding="utf-8"))
+    return ShardResult(ShardInfo(**raw["info"]), raw["outcomes"])
 
 
-def _run(
-    make: Callable[[ShardJob], ShardResult], jobs: list[ShardJob], workers: int
-) -> Iterator[tuple[ShardJob, ShardResult]]:
-    """Yield (job, result) as shards are finished, by processes of one thread: bytes depend on no thread count."""
-    if not jobs:
-        return
-    context = get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_start_worker) as pool:
-        waiting = {pool.submit(_run_job, make, job): job for job in jobs}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+def _run_job(make: Callable[[ShardJob], ShardResult], job: ShardJob) -> None:
+    """Make a shard; what it has to say stays in its part file, so that the parent's memory does not grow."""
+    write_atomically(_part_path(job), json.dumps(asdict(make(job))).encode())
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C, after the shards in hand
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def _finish(plan: VariantPlan, results: list[ShardResult]) -> DatasetInfo:
-    outcomes = pl.DataFrame(
-        [outcome for result in results for outcome in result.outcomes],
-        schema=pl.Schema({"row": pl.Int64(), **plan.outcome_schema}),
-    )
-    manifest = plan.manifest.join(outcomes, on="row", how="left", maintain_order="left")
-    planned = [row["row"] for job in plan.jobs for row in job.rows]
+def _finish(plan: VariantPlan) -> DatasetInfo:
+    schema = pl.Schema({"row": pl.Int64(), **plan.outcome_schema})
+    infos, tables = [], [pl.DataFrame(schema=schema)]
+    for job in plan.jobs:
+        part = _read_part(job)
+        infos.append(part.info)
+        tables.append(pl.DataFrame(part.outcomes, schema=schema))
+    manifest = plan.manifest.join(pl.concat(tables), on="row", how="left", maintain_order="left")
+    planned = [row for job in plan.jobs for row in job.rows["row"]]
     manifest = manifest.with_columns(
         status=pl.coalesce("status", pl.lit("dropped")),
         reason=pl.when(pl.col("row").is_in(planned)).then("reason").otherwise("problem"),
@@ -209,7 +198,7 @@ def _finish(plan: VariantPlan, results: list[ShardResult]) -> DatasetInfo:
     write_table(plan.folder / MANIFEST_NAME, manifest)
     info = describe(
         plan.folder,
-        [result.info for result in results],
+        infos,
         dataset=plan.dataset,
         variant=plan.variant,
         classes=CLASSES,
@@ -218,7 +207,7 @@ def _finish(plan: VariantPlan, results: list[ShardResult]) -> DatasetInfo:
         code_version=__version__,
     )
     write_info(plan.folder, info)
-    shutil.rmtree(plan.folder / PARTS)
+    remove_folder(plan.folder / PARTS)
     return info
 
 

@@ -9,12 +9,18 @@ from typing import Final, NoReturn
 
 from rich.text import Text
 
-from fastfer.cli import data, results, train
+from fastfer.cli import data, dataset, records, results, train
 from fastfer.cli.console import ERR
 from fastfer.cli.verbs import Verb
 from pipelines.errors import InputError
 
-VERBS: Final[tuple[Verb, ...]] = (*data.VERBS, *train.VERBS, *results.VERBS)
+VERBS: Final[tuple[Verb, ...]] = (
+    *dataset.VERBS,
+    *data.VERBS,
+    *records.VERBS,
+    *train.VERBS,
+    *results.VERBS,
+)
 FULL_OR_FORBIDDEN: Final = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
@@ -51,12 +57,18 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _joined(argv: Sequence[str]) -> list[str]:
+    """`shards inspect ...` as the one verb that it is."""
+    two = " ".join(argv[:2])
+    return [two, *argv[2:]] if two in {verb.name for verb in VERBS} else list(argv)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `fastfer`. Exit codes: 0 done; 2 wrong use or input; 1 a fault of ours; 130 interrupted."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    arguments = parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], None] = next(verb.run for verb in VERBS if verb.name == arguments.verb)
     try:
+        arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        run: Callable[[argparse.Namespace], None] = next(verb.run for verb in VERBS if verb.name == arguments.verb)
         run(arguments)
     except InputError as error:
         fail(" ".join(str(error).split()))

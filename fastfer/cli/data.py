@@ -9,15 +9,14 @@ from typing import Final
 import polars as pl
 
 from fastfer.cli.console import say, show_table, track
-from fastfer.cli.verbs import DATASET, Option, Verb, default_of
+from fastfer.cli.dataset import SOURCE_OPTIONS, source_of
+from fastfer.cli.verbs import DATASET, OUT, SEED, VARIANT, WORKERS, Option, Verb, default_of
 from fastfer.datasets.demo import DemoConfig, make_demo_data
+from fastfer.datasets.table import kind_of_reason
 from fastfer.shards import ShardConfig, make_shards
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.records import DatasetInfo, find_faults, read_manifest
-
-OUT: Final = Option("out", "folder of all record variants", Path, Path("data/shards"))
-WORKERS: Final = Option("workers", "processes", int, os.cpu_count() or 1)
 
 
 def _demo_data(arguments: argparse.Namespace) -> None:
@@ -27,20 +26,42 @@ def _demo_data(arguments: argparse.Namespace) -> None:
 
 
 def _shards(arguments: argparse.Namespace) -> None:
+    source = source_of(arguments)
     config = ShardConfig(
-        dataset=arguments.dataset,
-        data_root=arguments.data_root or Path("data/raw") / arguments.dataset,
+        dataset=source.dataset,
+        data_root=source.root,
+        images=source.images,
+        min_confidence=source.min_confidence,
+        labels=source.labels,
         out=arguments.out,
         variant=arguments.variant,
         detector=arguments.detector,
+        weights=arguments.retinaface_weights,
+        scene=arguments.scene,
+        color=arguments.color,
         size_px=arguments.size,
         face_scale=arguments.face_scale,
+        min_iou=arguments.min_iou,
         shard_rows=arguments.shard_rows,
         seed=arguments.seed,
+        device=_device(arguments.device),
+        engine=arguments.engine,
         workers=arguments.workers,
     )
-    info = make_shards(config, track)
+    if arguments.ray_address:
+        os.environ["RAY_ADDRESS"] = arguments.ray_address
+    info = make_shards(config, track, say)
     _summarise(config.folder, info)
+
+
+def _device(asked: str) -> str:
+    import torch  # only when it runs, so that --help need not wait
+
+    if asked not in {"auto", "cpu", "cuda"}:
+        raise InputError(f"no device {asked!r}: choose auto, cpu or cuda")
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("DEVICE=cuda, but torch sees no GPU here: leave it away, or check the driver with nvidia-smi")
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -68,7 +89,9 @@ def _summarise(folder: Path, info: DatasetInfo) -> None:
     manifest = read_manifest(folder)
     kept = manifest.filter(pl.col("status") == "kept")
     outcomes = Counter(kept["how"].to_list())
-    dropped = Counter(manifest.filter(pl.col("status") == "dropped")["reason"].to_list())
+    dropped = Counter(
+        manifest.filter(pl.col("status") == "dropped").select(kind_of_reason(pl.col("reason"))).to_series()
+    )
     rows = [("rows", len(manifest)), ("kept", len(kept))]
     rows += [(f"  {how}", count) for how, count in outcomes.most_common()]
     rows += [("dropped", sum(dropped.values())), *((f"  {reason}", count) for reason, count in dropped.most_common())]
@@ -84,7 +107,6 @@ def _shard_option(name: str, help: str, kind: type = int) -> Option:
     return Option(name.replace("_", "-"), help, kind, default_of(ShardConfig, name))
 
 
-SEED: Final = Option("seed", "seed of all that is drawn", int, 0)
 VERBS: Final = (
     Verb(
         "demo-data",
@@ -104,24 +126,35 @@ VERBS: Final = (
         "shards",
         "Detect, align and write the faces of a dataset into sharded records, once.",
         (
-            DATASET,
-            Option("data-root", "the dataset's own folder (default: data/raw/<dataset>)", Path),
+            *SOURCE_OPTIONS,
             OUT,
             _shard_option("variant", "preprocessed (aligned faces) or raw (annotated boxes)", str),
-            _shard_option("detector", "mtcnn", str),
+            _shard_option("detector", "retinaface or mtcnn (default: retinaface, mtcnn for the demo sets)", str),
+            Option("retinaface-weights", "its weights, as a file (default: downloaded once)", Path),
+            _shard_option("scene", "annotated, or full: count the faces of each whole image too", str),
+            _shard_option("color", "gray or rgb", str),
             Option("size", "side of the stored face in pixels", int, default_of(ShardConfig, "size_px")),
             _shard_option("face_scale", "1 is ArcFace's tight crop, less is roomier", float),
+            _shard_option("min_iou", "least overlap of a found face with the annotated box", float),
             _shard_option("shard_rows", "faces in a shard"),
             SEED,
+            Option("device", "cpu, cuda, or auto: where the detector runs", str, "auto"),
+            _shard_option("engine", "local (processes) or ray (one machine or a cluster)", str),
+            Option("ray-address", "of a running Ray cluster (default: RAY_ADDRESS, else this machine alone)"),
             WORKERS,
         ),
-        ("fastfer shards --dataset expw --data-root ~/ExpW", "fastfer shards --dataset demo-rafdb --size 64"),
+        (
+            "fastfer shards --dataset expw --data-root ~/ExpW",
+            "fastfer shards --dataset rafdb --source aligned --size 100",
+            "fastfer shards --dataset folder --data-root ~/faces --labels map.toml --detector mtcnn",
+            "fastfer shards --dataset expw --data-root s3://bucket/ExpW --out s3://bucket/shards --engine ray",
+        ),
         _shards,
     ),
     Verb(
         "verify",
         "Read a variant's records again: checksums, index, images, counts against the manifest.",
-        (DATASET, Option("variant", "raw, preprocessed or augmented", str, "preprocessed"), OUT),
+        (DATASET, VARIANT, OUT),
         ("fastfer verify --dataset expw", "fastfer verify --dataset demo-rafdb --variant augmented"),
         _verify,
     ),

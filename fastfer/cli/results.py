@@ -7,9 +7,7 @@ from typing import Final
 
 from fastfer.cli.console import say, track
 from fastfer.cli.train import show_epoch
-from fastfer.cli.verbs import RESULTS, RUNS, SHARDS, Option, Verb
-
-REPORTS: Final = Option("reports", "folder of all reports", Path, Path("reports"))
+from fastfer.cli.verbs import REPORTS, RESULTS, RUNS, SHARDS, Option, Verb
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -1,10 +1,13 @@
 """What a verb of the command line is made of: data, so that help, parser and documentation say the same."""
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
+
+from pipelines.records import place
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,13 @@ def default_of(config: type, name: str) -> Any:
     return None if default is MISSING else default
 
 
-DATASET: Final = Option("dataset", "rafdb, expw, demo-rafdb or demo-expw", default="rafdb")
-SHARDS: Final = Option("shards", "folder of all record variants", Path, Path("data/shards"))
+DATASET: Final = Option("dataset", "rafdb, expw, folder, demo-rafdb or demo-expw", default="rafdb")
+DATA_ROOT: Final = Option("data-root", "the dataset's own folder, or s3://... (default: data/raw/<dataset>)", place)
+OUT: Final = Option("out", "folder of all record variants, or s3://...", place, Path("data/shards"))
+SHARDS: Final = Option("shards", "folder of all record variants", place, Path("data/shards"))
 RUNS: Final = Option("runs", "folder of all runs", Path, Path("runs"))
 RESULTS: Final = Option("results", "folder of the result tables", Path, Path("results"))
+WORKERS: Final = Option("workers", "processes or threads", int, os.cpu_count() or 1)
+VARIANT: Final = Option("variant", "raw, preprocessed or augmented", str, "preprocessed")
+REPORTS: Final = Option("reports", "folder of all reports", Path, Path("reports"))
+SEED: Final = Option("seed", "seed of all that is drawn", int, 0)

@@ -40,6 +40,7 @@ def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track 
             at_home, away = (_scores(run, name, shards, track) for name in (own, dataset))
             named = {name: run.settings[name] for name in ("arch", "aug", "seed")}
             line = {"run": run.folder.name, **named, "trained_on": own, "tested_on": dataset, "n": away["n"]}
+            line |= {"left_out": away["test_set"]["left_out"]}
             for metric in (metric.name for metric in METRICS):
                 bounds = {f"{metric}_{side}": away[metric][side] for side in ("low", "high")}
                 line |= {metric: away[metric]["value"], **bounds}

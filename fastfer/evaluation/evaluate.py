@@ -10,6 +10,7 @@ import torch
 
 from fastfer.evaluation.metrics import confusion, score
 from fastfer.evaluation.predict import Predictions, predict
+from fastfer.leaks import leaking_rows
 from fastfer.progress import Track, untracked
 from fastfer.training.checkpoint import load_model
 from fastfer.training.run import SUMMARY_NAME, read_json, write_json
@@ -66,10 +67,12 @@ def evaluate(
     """Test a run's best weights on a dataset's test split; returns and writes what `metrics.json` holds.
 
     Writes `predictions.parquet`, `confusion.csv` and, last, `metrics.json` into `run.results(dataset)`. Faces that the
-    detector missed are in the test (cropped by their annotated box) and in the scores.
+    detector missed are in the test (cropped by their annotated box) and in the scores. On another dataset, faces in
+    near-duplicates of the run's training images are left out, and `test_set` says how many.
 
     Raises:
-        InputError: the test records are missing, or of another size or number of channels than the run was trained on.
+        InputError: the test records are missing, or of another size or number of channels than the run was trained on;
+            or the records it was trained on are gone, and nobody knows what to leave out.
     """
     variant = TESTED_VARIANT[run.settings["variant"]]
     info = open_records(shards, dataset, variant)
@@ -80,6 +83,8 @@ def evaluate(
             f"{run.folder.name} was trained on {preprocessing.channels} channel(s) and the classes "
             f"{', '.join(content['classes'])}; {dataset} has {info.channels} and {', '.join(info.classes)}"
         )
+    home = run.settings["dataset"]
+    left_out = [] if dataset == home else leaking_rows(shards, home, dataset, variant)
     settings = LoaderConfig(
         variant=shards / dataset / variant,
         split="test",
@@ -91,8 +96,12 @@ def evaluate(
     )
     with open_loader(settings) as test, track(f"Testing on {dataset}", total=len(test), unit="batches") as advance:
         found = predict(model.to(device), test, preprocessing, advance=advance)
+    found = found.without(left_out)
+    if not len(found.row_N):
+        raise InputError(f"all test images of {dataset} duplicate training images of {home}: there is nothing to score")
     metrics = score(found.label_N, found.probability_NK, classes=tuple(info.classes))
-    metrics |= {"test_set": {"dataset": dataset, "variant": variant, "split": "test"}, "training": run.summary}
+    test_set = {"dataset": dataset, "variant": variant, "split": "test", "left_out": len(left_out)}
+    metrics |= {"test_set": test_set, "training": run.summary}
     _write(run.results(dataset), found, read_manifest(settings.variant), info.classes, metrics)
     return metrics
 

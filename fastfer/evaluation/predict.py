@@ -1,6 +1,6 @@
 """Runs a network over a split: the one way from batches to probabilities, for validation and for tests."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -57,6 +57,11 @@ class Predictions:
     def predicted_N(self) -> NDArray[np.int64]:
         """The most probable class of each image."""
         return np.asarray(self.probability_NK.argmax(axis=1), np.int64)
+
+    def without(self, rows: Sequence[int]) -> "Predictions":
+        """The predictions of all other rows."""
+        kept_N = ~np.isin(self.row_N, np.asarray(rows, np.int64))
+        return Predictions(self.row_N[kept_N], self.label_N[kept_N], self.probability_NK[kept_N])
 
 
 @torch.inference_mode()

@@ -1,8 +1,5 @@
 """Makes a report from run folders, all of it or nothing."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -10,7 +7,7 @@ from typing import Final
 from fastfer import __version__
 from fastfer.progress import Track, untracked
 from fastfer.report.content import Report, compose
-from fastfer.report.files import write_figures
+from fastfer.report.files import replacing, write_figures
 from fastfer.report.naming import file_names
 from fastfer.report.page import GENERATOR, render
 from fastfer.report.runs import Select, read_runs
@@ -50,7 +47,7 @@ def make_report(
     report = compose(runs, title)
     now = datetime.now().astimezone()
     made = f"Made {now:%Y-%m-%d %H:%M %Z} by fastfer {__version__} from {len(runs)} runs in {runs_root}"
-    with _replacing(out) as folder:
+    with replacing(out) as folder:
         _write(report, folder, made, track)
     return out / _PAGE
 
@@ -74,16 +71,3 @@ def _refuse_foreign(out: Path) -> None:
     page = out / _PAGE
     if not page.is_file() or GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:1000]:
         raise InputError(f"{out} holds something else than a report, which would be lost: choose another folder")
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place if all goes well, and vanishes if not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        new.mkdir()
-        yield new
-        if out.exists():
-            out.replace(old)
-        new.replace(out)

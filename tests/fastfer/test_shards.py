@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fastfer.datasets import read_rows
+from fastfer.datasets import Source, read
 from fastfer.faces.align import ARCFACE_LMK_52
 from fastfer.faces.match import iou
 from fastfer.shards import make_shards
@@ -28,9 +28,15 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
+def with_keys(truth: pl.DataFrame) -> pl.DataFrame:
+    """The truth of a demo set with the keys that the readers give."""
+    stem = pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
+    return truth.with_columns(key=stem + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null(""))
+
+
 @demo_sets
 def test_every_annotation_line_is_in_the_manifest_kept_or_with_a_reason(raw: Path, shards: Path, dataset: str) -> None:
-    rows = read_rows(dataset, raw / dataset, seed=0)
+    rows = read(Source(dataset=dataset, root=raw / dataset)).rows
     manifest = read_manifest(shards / dataset / "preprocessed")
     assert manifest["row"].to_list() == list(range(len(rows)))
     assert manifest["key"].to_list() == rows["key"].to_list()
@@ -57,10 +63,7 @@ def test_records_are_sound_gray_and_of_the_size_asked_for(shards: Path, dataset:
 def test_the_face_found_is_the_annotated_one(raw: Path, shards: Path, dataset: str) -> None:
     kept = read_manifest(shards / dataset / "preprocessed").filter(pl.col("status") == "kept")
     assert (kept["how"] == "annotated box").mean() < 0.1
-    truth = pl.read_parquet(raw / dataset / "truth.parquet").with_columns(
-        key=pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
-        + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null("")
-    )
+    truth = with_keys(pl.read_parquet(raw / dataset / "truth.parquet"))
     both = kept.join(truth, on="key", suffix="_true").filter(pl.col("face_landmarks").is_not_null())
     assert len(both) >= 0.9 * len(truth)
     for row in both.iter_rows(named=True):
@@ -140,6 +143,62 @@ def test_raw_is_the_annotated_box_without_detection(raw: Path, tmp_path: Path) -
     assert find_faults(folder) == []
     assert set(read_manifest(folder).filter(pl.col("status") == "kept")["how"]) == {"annotated box"}
     assert read_info(folder).settings["detector"] is None
+
+
+def test_rgb_keeps_colour(raw: Path, shards: Path, tmp_path: Path) -> None:
+    make_shards(shard_config(raw, tmp_path, "demo-rafdb", color="rgb"))
+    folder, gray = (out / "demo-rafdb" / "preprocessed" for out in (tmp_path, shards))
+    assert find_faults(folder) == []
+    assert read_info(folder).channels == 3
+    with ShardReader(folder, "test-00000") as coloured, ShardReader(gray, "test-00000") as plain:
+        for one, other in zip(coloured, plain, strict=True):
+            img_HWC = decode_jpeg(one.jpeg)
+            assert (one.key, one.label, img_HWC.shape) == (other.key, other.label, (SIZE_PX, SIZE_PX, 3))
+            luma = img_HWC @ np.array([0.299, 0.587, 0.114])
+            assert np.abs(luma - decode_jpeg(other.jpeg)).mean() < 3
+
+
+def test_the_whole_scene_is_counted_and_changes_no_choice(raw: Path, shards: Path, tmp_path: Path) -> None:
+    make_shards(shard_config(raw, tmp_path, "demo-expw", scene="full"))
+    before, after = (read_manifest(out / "demo-expw" / "preprocessed") for out in (shards, tmp_path))
+    chosen = ["key", "split", "how", "face_box", "shard", "position"]
+    assert after.select(chosen).equals(before.select(chosen))
+    assert before["faces_in_image"].null_count() == before["is_largest"].null_count() == len(before)
+    kept = after.filter(status="kept")
+    assert (kept["faces_in_image"] >= kept["faces_annotated"]).mean() > 0.95
+    truth = with_keys(pl.read_parquet(raw / "demo-expw" / "truth.parquet"))
+    both = kept.join(truth.select("key", true="is_largest"), on="key")
+    assert len(both) == len(kept)
+    assert (both["is_largest"] == both["true"]).mean() > 0.9
+    assert both.filter(~pl.col("true"))["is_largest"].mean() < 0.1  # a larger bystander is seen
+
+
+def test_splits_and_detector_are_those_of_the_dataset_not_of_the_variant(
+    raw: Path, shards: Path, tmp_path: Path
+) -> None:
+    make_shards(shard_config(raw, tmp_path, "demo-expw", variant="raw"))
+    raw_rows, preprocessed = (
+        read_manifest(out / "demo-expw" / variant) for out, variant in ((tmp_path, "raw"), (shards, "preprocessed"))
+    )
+    assert raw_rows.select("row", "key", "split").equals(preprocessed.select("row", "key", "split"))
+
+
+def test_what_was_recognised_and_the_detector_are_said(raw: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    make_shards(shard_config(raw, tmp_path, "demo-rafdb"), say=said.append)
+    assert "RAF-DB, original photographs in Image/original" in said[0]
+    assert said[1] == "detector: mtcnn on cpu"
+
+
+def test_aligned_faces_are_only_resized(raw: Path, shards: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    make_shards(shard_config(raw, tmp_path, "demo-rafdb", images="aligned"), say=said.append)
+    assert said[1] == "no detection: faces as they are given"
+    folder = tmp_path / "demo-rafdb" / "preprocessed"
+    assert find_faults(folder) == []
+    manifest = read_manifest(folder)
+    assert set(manifest["how"]) == {"given"}
+    assert manifest["key"].to_list() == read_manifest(shards / "demo-rafdb" / "preprocessed")["key"].to_list()
 
 
 def test_a_sample_says_where_it_came_from(shards: Path) -> None:

@@ -24,7 +24,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("train --dataset nope", "no dataset 'nope': choose one of rafdb, expw, demo-rafdb, demo-expw"),
+        ("train --dataset nope", "no dataset 'nope': choose one of rafdb, expw, folder, demo-rafdb, demo-expw"),
         ("train --arch resnet51", "no architecture 'resnet51': choose resnet, efficientnet, vit, efficientvit"),
         ("train --aug weird", "no augmentation 'weird'"),
         ("train --epochs 0", "epochs is 0"),
@@ -35,7 +35,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         ("train --aug online", "no augmented records of rafdb in shards: make balance DATASET=rafdb makes them"),
         ("shards --dataset expw", "no folder data/raw/expw with the expw dataset"),
         ("shards --dataset demo-expw", "no folder data/raw/demo-expw with the demo-expw dataset: make demo-data"),
-        ("shards --dataset rafdb --data-root .", "no RAF-DB in .: expected EmoLabel/list_patition_label.txt there"),
+        ("shards --dataset rafdb --data-root .", "no RAF-DB in .: expected EmoLabel/list_patition_label.txt or class"),
+        ("shards --dataset rafdb --device tpu", "no device 'tpu': choose auto, cpu or cuda"),
+        ("shards --dataset rafdb --engine spark", "no engine 'spark': choose one of local, ray"),
+        ("shards --dataset rafdb --face-scale nan", "face_scale is nan: it must be from 0.1 to 2.0"),
+        ("shards --dataset rafdb --data-root nowhere://x", "nowhere://x cannot be opened"),
+        ("dataset check --dataset rafdb", "no folder data/raw/rafdb with the rafdb dataset: README.md says how"),
+        ("duplicates", "no preprocessed records of rafdb in data/shards: make shards DATASET=rafdb makes them"),
+        ("selection-report --dataset expw", "no preprocessed records of expw"),
+        ("shards inspect --variant best", "no variant 'best': choose one of preprocessed, augmented, raw"),
+        ("shards export --dataset rafdb", "the following arguments are required: --into"),
+        ("shards export --dataset rafdb --into x", "no preprocessed records of rafdb"),
         ("verify --dataset rafdb", "no preprocessed records of rafdb"),
         ("balance --dataset rafdb", "no preprocessed records of rafdb"),
         ("evaluate --run nowhere", "no run in runs/nowhere"),
@@ -88,7 +98,9 @@ def test_every_verb_explains_itself_with_examples(verb: str, capsys: pytest.Capt
 def test_the_installed_command_and_make_say_the_same() -> None:
     plain = subprocess.run([FASTFER, "train", "--dataset", "nope"], capture_output=True, text=True, check=False)
     assert plain.returncode == 2
-    assert plain.stderr.splitlines() == ["fastfer: no dataset 'nope': choose one of rafdb, expw, demo-rafdb, demo-expw"]
+    assert plain.stderr.splitlines() == [
+        "fastfer: no dataset 'nope': choose one of rafdb, expw, folder, demo-rafdb, demo-expw"
+    ]
     make = shutil.which("make")
     assert make is not None
     made = subprocess.run(

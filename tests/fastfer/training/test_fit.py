@@ -82,7 +82,7 @@ def test_metrics_and_predictions_cover_the_whole_test_split(shards: Path, runs: 
         assert set(predictions["key"]) == set(tested["key"])
         joined = predictions.join(tested, on="key", suffix="_manifest")
         assert joined["label"].to_list() == joined["label_manifest"].to_list()
-        assert metrics["test_set"] == {"dataset": dataset, "variant": "preprocessed", "split": "test"}
+        assert metrics["test_set"] == {"dataset": dataset, "variant": "preprocessed", "split": "test", "left_out": 0}
         for metric in METRICS:
             assert set(metrics[metric.name]) == {"value", "low", "high"}
         counts = pl.read_csv(run.folder / "confusion.csv").drop("label")

@@ -1,0 +1,111 @@
+"""Verbs about raw datasets: dataset check, duplicates; and how a dataset is named on the command line."""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from fastfer.cli.console import say, show_table, track
+from fastfer.cli.verbs import DATA_ROOT, DATASET, OUT, WORKERS, Option, Verb
+from fastfer.datasets import Source
+from fastfer.datasets.source import IMAGES
+from fastfer.labels import CLASSES
+from pipelines.errors import InputError
+from pipelines.records import make_folder, write_table
+
+RAW: Final = Path("data/raw")
+SHOWN: Final = 5
+"""Examples of each fault."""
+SOURCE_OPTIONS: Final = (
+    DATASET,
+    DATA_ROOT,
+    Option("source", f"images of RAF-DB: {', '.join(IMAGES)}", str, IMAGES[0]),
+    Option("min-confidence", "leave out rows whose annotated box has less, 0 to 100 (default: keep all)", float),
+    Option("labels", "class folders of --dataset folder by name: a TOML file", Path),
+)
+
+
+def source_of(arguments: argparse.Namespace) -> Source:
+    """The dataset that the command line names."""
+    return Source(
+        dataset=arguments.dataset,
+        root=arguments.data_root or RAW / arguments.dataset,
+        images=arguments.source,
+        min_confidence=arguments.min_confidence,
+        labels=arguments.labels,
+    )
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from fastfer.datasets.check import check
+
+    source = source_of(arguments)
+    found = check(source, workers=arguments.workers, track=track)
+    say(f"{source.dataset} in {source.root}: {found.reading.layout}; {len(found.reading.rows)} rows")
+    splits = list(found.counts)
+    heads, counted = [], []
+    for split in splits:
+        heads.append(split)
+        counted.append(found.counts[split])
+        if split in found.published:
+            heads.append("published")
+            counted.append(found.published[split])
+    rows = [(name, *(counts[name] for counts in counted)) for name in CLASSES]
+    show_table("Usable rows by class", ("class", *heads), [*rows, ("all", *(sum(c.values()) for c in counted))])
+    bad = {**found.bad_lines, **found.bad_images}
+    if bad:
+        shown = [(reason, len(names), ", ".join(names[:SHOWN])) for reason, names in bad.items()]
+        show_table("Not usable", ("reason", "how many", "such as"), shown)
+    if found.faults:
+        raise InputError(f"{source.root} is not complete: {'; '.join(found.faults)}")
+    say(f"{source.root} is complete")
+
+
+def _duplicates(arguments: argparse.Namespace) -> None:
+    from fastfer.leaks import duplicates_of, leaking_rows, train_images_to_leave_out
+
+    datasets = arguments.dataset.split("+")
+    pairs = duplicates_of(arguments.out, datasets)
+    out = arguments.out / arguments.dataset / "duplicates.parquet"
+    make_folder(out.parent)
+    write_table(out, pairs)
+    counted = (
+        pairs.with_columns(two_sides=pl.col("split") != pl.col("other_split"))
+        .group_by("dataset", "other_dataset", maintain_order=True)
+        .agg(pl.len(), pl.col("identical").sum(), pl.col("two_sides").sum())
+    )
+    heads = ("of", "and", "pairs", "identical files", "in two splits")
+    show_table("Near-duplicate images", heads, counted.rows())
+    left_out = train_images_to_leave_out(pairs)["dataset"].to_list()
+    rows: list[tuple[str, int]] = [
+        (f"train images of {name} that joint training leaves out", left_out.count(name)) for name in datasets
+    ]
+    for one in datasets:
+        for other in datasets:
+            if one != other:
+                leaking = leaking_rows(arguments.out, one, other, "preprocessed")
+                rows.append((f"test faces of {other} not scored for models of {one}", len(leaking)))
+    show_table("What they leave out", ("", "how many"), rows)
+    say(f"written to {out}")
+
+
+VERBS: Final = (
+    Verb(
+        "dataset check",
+        "Is a dataset's folder complete? Counts beside the published ones; missing and unreadable files.",
+        (*SOURCE_OPTIONS, WORKERS),
+        ("fastfer dataset check --dataset rafdb", "fastfer dataset check --dataset expw --data-root ~/ExpW"),
+        _check,
+    ),
+    Verb(
+        "duplicates",
+        "List near-duplicate images within and between datasets whose shards are made.",
+        (
+            Option("dataset", "one dataset, or several as rafdb+expw", default="rafdb+expw"),
+            OUT,
+        ),
+        ("fastfer duplicates --dataset rafdb+expw", "fastfer duplicates --dataset expw"),
+        _duplicates,
+    ),
+)

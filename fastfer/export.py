@@ -1,0 +1,122 @@
+"""Records as other files, so that no one is locked in: folders of JPEGs, parquet tables, FFCV's beton."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from fastfer.progress import Track, untracked
+from fastfer.report.files import replacing
+from fastfer.variants import open_records
+from pipelines.errors import InputError
+from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, decode_jpeg
+
+PARQUET_SCHEMA: Final = pl.Schema(
+    {
+        "image": pl.Struct({"bytes": pl.Binary(), "path": pl.String()}),  # as Hugging Face's datasets read it
+        "label": pl.Int64(),
+        "class": pl.String(),
+        "key": pl.String(),
+        "row": pl.Int64(),
+        "meta": pl.String(),  # JSON
+    }
+)
+Advance = Callable[[int], None]
+
+
+def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, track: Track = untracked) -> int:
+    """Write a variant's samples into the new folder `into` as `to` says (one of `EXPORTS`); returns how many.
+
+    Raises:
+        InputError: the variant is not there, the kind is unknown or needs a package, or `into` holds something.
+    """
+    if to not in EXPORTS:
+        raise InputError(f"no export to {to!r}: choose one of {', '.join(EXPORTS)}")
+    info = open_records(shards, dataset, variant)
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise InputError(f"{into} is there already: choose another INTO=")
+    total = sum(shard.samples for shard in info.shards)
+    with replacing(into) as folder, track(f"Exporting {dataset} {variant}", total=total, unit="faces") as advance:
+        EXPORTS[to](shards / dataset / variant, info, folder, advance)
+    return total
+
+
+def _samples(source: Path, shard: str, advance: Advance) -> Iterator[Sample]:
+    with ShardReader(source, shard) as reader:
+        for sample in reader:
+            yield sample
+            advance(1)
+
+
+def _to_folder(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -> None:
+    """`<split>/<class>/<key>.jpg`, and `labels.csv`."""
+    rows = []
+    for shard in info.shards:
+        for sample in _samples(source, shard.name, advance):
+            name = info.classes[sample.label]
+            path = folder / shard.split / name / f"{sample.key}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(sample.jpeg)
+            rows.append((path.relative_to(folder).as_posix(), shard.split, sample.label, name, sample.key, sample.row))
+    columns = ["path", "split", "label", "class", "key", "row"]
+    pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "labels.csv")
+
+
+def _to_parquet(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -> None:
+    """`<split>-00000.parquet` for each shard."""
+    for shard in info.shards:
+        rows = [
+            {
+                "image": {"bytes": sample.jpeg, "path": f"{sample.key}.jpg"},
+                "label": sample.label,
+                "class": info.classes[sample.label],
+                "key": sample.key,
+                "row": sample.row,
+                "meta": json.dumps(sample.meta, sort_keys=True),
+            }
+            for sample in _samples(source, shard.name, advance)
+        ]
+        pl.DataFrame(rows, schema=PARQUET_SCHEMA).write_parquet(folder / f"{shard.name}.parquet")
+
+
+class _Decoded:
+    """A split as FFCV's writer wants it: indexed, decoded; opened anew in each of its processes."""
+
+    def __init__(self, source: Path, shards: list[str]) -> None:
+        self._readers = [ShardReader(source, name) for name in shards]
+        self._at = [(reader, i) for reader, one in enumerate(self._readers) for i in range(len(one))]
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __getitem__(self, index: int) -> tuple[Any, int, int]:
+        reader, position = self._at[index]
+        sample = self._readers[reader].read(position)
+        img = decode_jpeg(sample.jpeg)
+        return (img[..., None] if img.ndim == 2 else img), sample.label, sample.row
+
+
+def _to_beton(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -> None:
+    """`<split>.beton` with the fields image (uint8 `H x W x C`), label and row."""
+    try:
+        from ffcv.fields import IntField, NDArrayField
+        from ffcv.writer import DatasetWriter
+    except ImportError:
+        raise InputError(
+            "TO=beton needs the package ffcv, which is built by hand: take TO=folder or TO=parquet"
+        ) from None
+    image = NDArrayField(np.dtype("uint8"), (info.size_px, info.size_px, info.channels))  # its own takes no gray
+    for split in SPLITS:
+        samples = _Decoded(source, [shard.name for shard in info.split_shards(split)])
+        if len(samples):
+            writer = DatasetWriter(
+                str(folder / f"{split}.beton"), {"image": image, "label": IntField(), "row": IntField()}
+            )
+            writer.from_indexed_dataset(samples)
+            advance(len(samples))
+
+
+EXPORTS: Final = {"folder": _to_folder, "parquet": _to_parquet, "beton": _to_beton}

@@ -1,0 +1,65 @@
+"""No one is locked in: records as folders of JPEGs and as parquet, byte for byte."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fastfer.export import export
+from pipelines.errors import InputError
+from pipelines.records import ShardReader, read_info
+
+DATASET = "demo-rafdb"
+
+
+def stored(shards: Path) -> dict[str, tuple[str, bytes, int, int]]:
+    """By key: split, JPEG, label, row."""
+    folder = shards / DATASET / "preprocessed"
+    found = {}
+    for shard in read_info(folder).shards:
+        with ShardReader(folder, shard.name) as reader:
+            found |= {one.key: (shard.split, one.jpeg, one.label, one.row) for one in reader}
+    return found
+
+
+def test_folder_holds_every_sample_under_its_split_and_class(shards: Path, tmp_path: Path) -> None:
+    into = tmp_path / "faces"
+    count = export(shards, DATASET, "preprocessed", "folder", into)
+    expected = stored(shards)
+    assert count == len(expected) == len(list(into.rglob("*.jpg")))
+    labels = pl.read_csv(into / "labels.csv")
+    assert len(labels) == count
+    for path, split, label, name, key, row in labels.iter_rows():
+        assert (split, (into / path).read_bytes(), label, row) == expected[key]
+        assert Path(path).parts[:2] == (split, name)
+
+
+def test_parquet_holds_every_sample(shards: Path, tmp_path: Path) -> None:
+    count = export(shards, DATASET, "preprocessed", "parquet", tmp_path / "faces")
+    expected = stored(shards)
+    found = {
+        row["key"]: (path.name.split("-")[0], row["image"]["bytes"], row["label"], row["row"])
+        for path in sorted((tmp_path / "faces").glob("*.parquet"))
+        for row in pl.read_parquet(path).iter_rows(named=True)
+    }
+    assert found == expected
+    assert count == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("to", "into", "says"),
+    [
+        ("tfrecord", "new", "no export to 'tfrecord': choose one of folder, parquet, beton"),
+        ("beton", "new", "TO=beton needs the package ffcv"),
+        ("folder", "full", "is there already: choose another INTO="),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
+    shards: Path, tmp_path: Path, to: str, into: str, says: str
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match=says):
+        export(shards, DATASET, "preprocessed", to, tmp_path / into)
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
