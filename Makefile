@@ -16,7 +16,8 @@ options   = $(foreach name,$(sort $(filter-out PYTHON,$(settings))),$(call optio
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo demo-data shards verify balance train evaluate cross report test lint format lock
+.PHONY: help setup demo clean-demo demo-data check shards verify inspect export duplicates selection-report balance \
+  train evaluate cross report test lint format lock
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -30,10 +31,20 @@ clean-demo:      ## remove what the demo made
 
 demo-data: $(READY) ## make the two demo datasets: [OUT= SEED= FACES= LABEL_NOISE=]
 	@$(FASTFER) demo-data $(options)
-shards: $(READY)    ## faces into records: DATASET= [DATA_ROOT= OUT= VARIANT= DETECTOR= SIZE=]
+check: $(READY)     ## is a dataset's folder complete: DATASET= [DATA_ROOT= SOURCE=]
+	@$(FASTFER) dataset check $(options)
+shards: $(READY)    ## faces into records: DATASET= [DATA_ROOT= OUT= SOURCE= VARIANT= DETECTOR= SIZE= ENGINE=]
 	@$(FASTFER) shards $(options)
 verify: $(READY)    ## read records again and check them: DATASET= [VARIANT= OUT=]
 	@$(FASTFER) verify $(options)
+inspect: $(READY)   ## what a variant holds, and a contact sheet: DATASET= [VARIANT= OUT=]
+	@$(FASTFER) shards inspect $(options)
+export: $(READY)    ## records as other files: DATASET= TO=folder|parquet|beton INTO= [VARIANT=]
+	@$(FASTFER) shards export $(options)
+duplicates: $(READY) ## near-duplicate images within and across sets: DATASET=rafdb+expw [OUT=]
+	@$(FASTFER) duplicates $(options)
+selection-report: $(READY) ## how faces were chosen, for the article: DATASET= [DATA_ROOT= OUT=]
+	@$(FASTFER) selection-report $(options)
 balance: $(READY)   ## oversample train with light copies: DATASET= [OUT= SEED=]
 	@$(FASTFER) balance $(options)
 train: $(READY)     ## train and test one network: ARCH= AUG= [DATASET= LOADER= EPOCHS= BATCH= SEED= PRETRAINED=]

@@ -1,0 +1,1 @@
+"""What people write, or use, instead of fastfer: the rivals of the benchmarks."""
