@@ -36,14 +36,14 @@ def main() -> None:
         boxes, _, landmarks = network.detect(img, landmarks=True)
         if boxes is None:
             continue
-        img_HWC = np.asarray(img)
+        img_HWC, lmk_N52 = np.asarray(img), np.array(landmarks.tolist(), np.float32)
         overlap = iou(np.array(rows["box"].to_list()), boxes.astype(np.float64))
         for n, best, value in zip(rows["n"], overlap.argmax(1), overlap.max(1), strict=True):
             if value >= MIN_IOU:
-                matrix, _ = cv2.estimateAffinePartial2D(landmarks[best], target)
+                matrix, _ = cv2.estimateAffinePartial2D(lmk_N52[best], target)
                 face = cv2.cvtColor(cv2.warpAffine(img_HWC, matrix, (SIZE_PX, SIZE_PX)), cv2.COLOR_RGB2GRAY)
                 cv2.imwrite(str(out / f"{n}.jpg"), face)
-                found[n] = landmarks[best].ravel().tolist()
+                found[n] = lmk_N52[best].ravel().tolist()
     (out / LANDMARKS_NAME).write_text(json.dumps(found), encoding="utf-8")
 
 
