@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import in_turn, write_result
 from benchmarks.peers.plain_faces import LANDMARKS_NAME
 from benchmarks.rss import peak_rss
-from fastfer.datasets.demo import DemoConfig, make_demo_data
+from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
 from pipelines.records import read_manifest
 
 DATASETS: Final = ("demo-rafdb", "demo-expw")
@@ -30,18 +30,11 @@ FOUND_WITHIN: Final = 0.25
 Landmarks = dict[str, NDArray[np.float64]]
 
 
-def truth_of(root: Path) -> pl.DataFrame:
-    """The truth of a demo set, with the keys that fastfer's readers give."""
-    stem = pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
-    key = stem + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null("")
-    return pl.read_parquet(root / "truth.parquet").with_columns(key=key)
-
-
 def plain_loop(root: Path, out: Path) -> Landmarks:
     """The loop that people write; the landmarks it found, by key."""
     _run("benchmarks.peers.plain_faces", str(root), str(out))
     found = json.loads((out / LANDMARKS_NAME).read_text(encoding="utf-8"))
-    keys = truth_of(root)["key"]
+    keys = read_truth(root)["key"]
     return {keys[int(n)]: np.array(points).reshape(5, 2) for n, points in found.items()}
 
 
@@ -72,7 +65,7 @@ def quality(found: Landmarks, truth: pl.DataFrame) -> dict[str, float]:
 
 def compare(root: Path, *, repeats: int, options: tuple[str, ...]) -> dict[str, Any]:
     """Both contenders on one demo set: rates, their ratio, and what each found."""
-    truth = truth_of(root)
+    truth = read_truth(root)
     found: dict[str, Landmarks] = {}
 
     def contender(name: str, work: Callable[[Path], Landmarks]) -> Callable[[], int]:

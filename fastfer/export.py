@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 
 from fastfer.progress import Track, untracked
-from fastfer.report.files import replacing
 from fastfer.variants import open_records
 from pipelines.errors import InputError
-from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, decode_jpeg
+from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, decode_jpeg, replacing
 
 PARQUET_SCHEMA: Final = pl.Schema(
     {

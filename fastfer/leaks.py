@@ -15,15 +15,14 @@ from fastfer.datasets.fingerprints import read_fingerprints
 from fastfer.variants import open_records
 from pipelines.records import read_manifest
 
-SIDE_SCHEMA: Final = pl.Schema(
-    {"dataset": pl.String(), "other_dataset": pl.String(), "split": pl.String(), "other_split": pl.String()}
+DUPLICATES_SCHEMA: Final = pl.Schema(
+    dict.fromkeys(("dataset", "other_dataset", "split", "other_split"), pl.String()) | dict(PAIR_SCHEMA)
 )
-DUPLICATES_SCHEMA: Final = pl.Schema({**SIDE_SCHEMA, **PAIR_SCHEMA})
 """A pair of near-duplicate images: of which dataset and split each is, and how alike they are."""
 
 
 def images_of(shards: Path, dataset: str, variant: str = "preprocessed") -> pl.DataFrame:
-    """Each image with a kept face: `dataset`, `split` and its fingerprint.
+    """Each image with a kept face: `split` and its fingerprint.
 
     Raises:
         InputError: the variant or the fingerprints are not there.
@@ -31,9 +30,7 @@ def images_of(shards: Path, dataset: str, variant: str = "preprocessed") -> pl.D
     open_records(shards, dataset, variant)
     manifest = read_manifest(shards / dataset / variant)
     kept = manifest.filter(pl.col("status") == "kept").select("image_path", "split").unique(maintain_order=True)
-    return kept.join(read_fingerprints(shards / dataset), on="image_path", maintain_order="left").with_columns(
-        dataset=pl.lit(dataset)
-    )
+    return kept.join(read_fingerprints(shards / dataset), on="image_path", maintain_order="left")
 
 
 def duplicates_of(shards: Path, datasets: Sequence[str]) -> pl.DataFrame:
@@ -72,13 +69,24 @@ def leaking_rows(shards: Path, trained_on: str, tested_on: str, variant: str) ->
     return manifest["row"].to_list()
 
 
-def train_images_to_leave_out(pairs: pl.DataFrame) -> pl.DataFrame:
+def left_out_of_training(pairs: pl.DataFrame) -> pl.DataFrame:
     """The train images (`dataset`, `image_path`) that joint training leaves out: near-duplicates of any test image."""
-    here = pairs.filter(pl.col("split") == "train", pl.col("other_split") == "test")
-    there = pairs.filter(pl.col("other_split") == "train", pl.col("split") == "test")
-    return pl.concat(
-        [
-            here.select("dataset", "image_path"),
-            there.select(dataset="other_dataset", image_path="other_path"),
-        ]
-    ).unique(maintain_order=True)
+    return _train_beside_test(pairs).select("dataset", "image_path").unique(maintain_order=True)
+
+
+def left_out_of_tests(pairs: pl.DataFrame) -> pl.DataFrame:
+    """The test images (`dataset`, `image_path`) that are not scored for models of the dataset `trained_on`."""
+    return (
+        _train_beside_test(pairs)
+        .filter(pl.col("dataset") != pl.col("other_dataset"))
+        .select(trained_on="dataset", dataset="other_dataset", image_path="other_path")
+        .unique(maintain_order=True)
+    )
+
+
+def _train_beside_test(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of a train image and a test image (`other_`), whichever way around they are listed."""
+    ends = {"dataset": "other_dataset", "split": "other_split", "image_path": "other_path"}
+    turned = pairs.rename(ends | {other: one for one, other in ends.items()})
+    both = pl.concat([pairs, turned.select(pairs.columns)])
+    return both.filter(pl.col("split") == "train", pl.col("other_split") == "test")

@@ -20,7 +20,7 @@ from fastfer.faces.extract import COLORS, OUTCOME_SCHEMA, SAMPLE_KNOWS, Extracte
 from fastfer.progress import Track, untracked
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut
 from pipelines.errors import InputError
-from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, write_shard
+from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, sha256, write_shard
 from pipelines.records.format import INFO_NAME
 
 CHOICES: Final = {
@@ -193,7 +193,7 @@ def _settings(config: ShardConfig, reading: Reading, rows: pl.DataFrame, faces: 
         "min_confidence": config.min_confidence,
         "detector": faces.detector,
         "detector_version": detector_version(faces.detector) if faces.detector else None,
-        "detector_weights_sha256": _digest(faces.weights) if faces.weights else None,
+        "detector_weights_sha256": sha256(faces.weights) if faces.weights else None,
         "device": config.device,
         "scene": "full" if faces.whole_scene else "annotated",
         "color": config.color,
@@ -204,10 +204,6 @@ def _settings(config: ShardConfig, reading: Reading, rows: pl.DataFrame, faces: 
         "seed": config.seed,
         "rows_sha256": hashlib.sha256(rows.write_json().encode()).hexdigest(),
     }
-
-
-def _digest(weights: Path) -> str:
-    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _threads(config: ShardConfig) -> int:

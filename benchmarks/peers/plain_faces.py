@@ -12,10 +12,10 @@ from typing import Final
 
 import cv2
 import numpy as np
-import polars as pl
 from facenet_pytorch import MTCNN
 from PIL import Image
 
+from fastfer.datasets.demo import read_truth
 from fastfer.faces.align import ARCFACE_LMK_52, ARCFACE_SIDE
 from fastfer.faces.match import iou
 
@@ -27,7 +27,7 @@ LANDMARKS_NAME: Final = "landmarks.json"
 def main() -> None:
     """Write the faces, and the landmarks found for the n-th row of the truth as `landmarks.json`."""
     root, out = Path(sys.argv[1]), Path(sys.argv[2])
-    truth = pl.read_parquet(root / "truth.parquet").with_row_index("n")
+    truth = read_truth(root).with_row_index("n")
     network = MTCNN(keep_all=True)
     target = (ARCFACE_LMK_52 * SIZE_PX / ARCFACE_SIDE).astype(np.float32)
     found = {}

@@ -1,7 +1,7 @@
 """What the command line shows: bars with rates, tables, and the line that says where things are."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -68,3 +68,10 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     OUT.print(table)
+
+
+def show_counts(title: str, classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Print a table of counts: a row for each class, a column for each set, and their sums."""
+    sums = ("all", *(sum(of_set.values()) for of_set in counts.values()))
+    rows = [(name, *(of_set[name] for of_set in counts.values())) for name in classes]
+    show_table(title, ("class", *counts), [*rows, sums])

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from fastfer.cli.console import say, show_table, track
+from fastfer.cli.console import say, show_counts, show_table, track
 from fastfer.cli.dataset import SOURCE_OPTIONS, source_of
 from fastfer.cli.verbs import DATASET, OUT, SEED, VARIANT, WORKERS, Option, Verb, default_of
 from fastfer.datasets.demo import DemoConfig, make_demo_data
@@ -96,10 +96,7 @@ def _summarise(folder: Path, info: DatasetInfo) -> None:
     rows += [(f"  {how}", count) for how, count in outcomes.most_common()]
     rows += [("dropped", sum(dropped.values())), *((f"  {reason}", count) for reason, count in dropped.most_common())]
     show_table(f"{info.dataset} {info.variant}", ("what became of the rows", "faces"), rows)
-    splits = list(info.counts)
-    show_table(
-        "Faces by class", ("class", *splits), [(name, *(info.counts[s][name] for s in splits)) for name in info.classes]
-    )
+    show_counts("Faces by class", info.classes, info.counts)
     say(f"{len(info.shards)} shards in {folder}")
 
 

@@ -1,12 +1,13 @@
 """Verbs about raw datasets: dataset check, duplicates; and how a dataset is named on the command line."""
 
 import argparse
+from itertools import permutations
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from fastfer.cli.console import say, show_table, track
+from fastfer.cli.console import say, show_counts, show_table, track
 from fastfer.cli.verbs import DATA_ROOT, DATASET, OUT, WORKERS, Option, Verb
 from fastfer.datasets import Source
 from fastfer.datasets.source import IMAGES
@@ -43,16 +44,12 @@ def _check(arguments: argparse.Namespace) -> None:
     source = source_of(arguments)
     found = check(source, workers=arguments.workers, track=track)
     say(f"{source.dataset} in {source.root}: {found.reading.layout}; {len(found.reading.rows)} rows")
-    splits = list(found.counts)
-    heads, counted = [], []
-    for split in splits:
-        heads.append(split)
-        counted.append(found.counts[split])
+    counts = {}
+    for split, usable in found.counts.items():
+        counts[split] = usable
         if split in found.published:
-            heads.append("published")
-            counted.append(found.published[split])
-    rows = [(name, *(counts[name] for counts in counted)) for name in CLASSES]
-    show_table("Usable rows by class", ("class", *heads), [*rows, ("all", *(sum(c.values()) for c in counted))])
+            counts[f"{split}, published"] = found.published[split]
+    show_counts("Usable rows by class", CLASSES, counts)
     bad = {**found.bad_lines, **found.bad_images}
     if bad:
         shown = [(reason, len(names), ", ".join(names[:SHOWN])) for reason, names in bad.items()]
@@ -63,7 +60,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _duplicates(arguments: argparse.Namespace) -> None:
-    from fastfer.leaks import duplicates_of, leaking_rows, train_images_to_leave_out
+    from fastfer.leaks import duplicates_of, left_out_of_tests, left_out_of_training
 
     datasets = arguments.dataset.split("+")
     pairs = duplicates_of(arguments.out, datasets)
@@ -77,15 +74,13 @@ def _duplicates(arguments: argparse.Namespace) -> None:
     )
     heads = ("of", "and", "pairs", "identical files", "in two splits")
     show_table("Near-duplicate images", heads, counted.rows())
-    left_out = train_images_to_leave_out(pairs)["dataset"].to_list()
-    rows: list[tuple[str, int]] = [
-        (f"train images of {name} that joint training leaves out", left_out.count(name)) for name in datasets
+    from_training = left_out_of_training(pairs)["dataset"].to_list()
+    from_tests = left_out_of_tests(pairs).select("trained_on", "dataset").rows()
+    rows = [(f"train images of {name} that joint training leaves out", from_training.count(name)) for name in datasets]
+    rows += [
+        (f"test images of {other} not scored for models of {one}", from_tests.count((one, other)))
+        for one, other in permutations(datasets, 2)
     ]
-    for one in datasets:
-        for other in datasets:
-            if one != other:
-                leaking = leaking_rows(arguments.out, one, other, "preprocessed")
-                rows.append((f"test faces of {other} not scored for models of {one}", len(leaking)))
     show_table("What they leave out", ("", "how many"), rows)
     say(f"written to {out}")
 

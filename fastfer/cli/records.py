@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from fastfer.cli.console import say, show_table, track
+from fastfer.cli.console import say, show_counts, show_table, track
 from fastfer.cli.dataset import RAW
 from fastfer.cli.verbs import DATA_ROOT, DATASET, OUT, REPORTS, SEED, VARIANT, Option, Verb
 from fastfer.variants import open_records
@@ -14,13 +14,9 @@ def _inspect(arguments: argparse.Namespace) -> None:
     from fastfer.report.inspection import summary_of, write_sheet
 
     out, dataset, variant = arguments.out, arguments.dataset, arguments.variant
-    show_table(f"{dataset} {variant}", ("", ""), list(summary_of(out, dataset, variant).items()))
     info = open_records(out, dataset, variant)
-    show_table(
-        "Faces by class",
-        ("class", *info.counts),
-        [(name, *(counts[name] for counts in info.counts.values())) for name in info.classes],
-    )
+    show_table(f"{dataset} {variant}", ("", ""), list(summary_of(info).items()))
+    show_counts("Faces by class", info.classes, info.counts)
     sheet = arguments.sheet or arguments.reports / f"{dataset}-{variant}.jpg"
     say(f"contact sheet: {write_sheet(out, dataset, variant, sheet, seed=arguments.seed)}")
 
@@ -33,19 +29,11 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _selection_report(arguments: argparse.Namespace) -> None:
-    from fastfer.report.selection import funnel_of, make_selection_report
-    from pipelines.records import read_manifest
+    from fastfer.report.selection import make_selection_report
 
-    dataset = arguments.dataset
-    folder = make_selection_report(
-        arguments.out,
-        dataset,
-        arguments.data_root or RAW / dataset,
-        arguments.reports / f"selection-{dataset}",
-        seed=arguments.seed,
-        track=track,
-    )
-    funnel = funnel_of(read_manifest(arguments.out / dataset / "preprocessed"))
+    dataset, folder = arguments.dataset, arguments.reports / f"selection-{arguments.dataset}"
+    root = arguments.data_root or RAW / dataset
+    funnel = make_selection_report(arguments.out, dataset, root, folder, seed=arguments.seed, track=track)
     show_table(f"How faces of {dataset} were chosen", funnel.columns, funnel.rows())
     say(f"report: {folder}")
 

@@ -52,16 +52,17 @@ def near_duplicates(prints: pl.DataFrame, others: pl.DataFrame | None = None) ->
     same = copies.with_columns(
         identical=True, hash_distance=pl.lit(0, pl.Int16), difference=pl.lit(0.0)
     ).match_to_schema(PAIR_SCHEMA)
-    return pl.concat([same, _confirmed(prints.unique("sha256", keep="first", maintain_order=True), None)])
+    different = prints.unique("sha256", keep="first", maintain_order=True)
+    return pl.concat([same, _confirmed(different, different)])
 
 
-def _confirmed(prints: pl.DataFrame, others: pl.DataFrame | None) -> pl.DataFrame:
-    ones = _look_N(prints)
-    twos = ones if others is None else _look_N(others)
-    names, other_names = prints["image_path"], (prints if others is None else others)["image_path"]
-    digests, other_digests = prints["sha256"].to_numpy(), (prints if others is None else others)["sha256"].to_numpy()
+def _confirmed(prints: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """The pairs that are near in hash and pixels; `others` may be `prints` itself."""
+    ones, twos = _look_N(prints), _look_N(others)
+    names, other_names = prints["image_path"], others["image_path"]
+    digests, other_digests = prints["sha256"].to_numpy(), others["sha256"].to_numpy()
     parts = [PAIR_SCHEMA.to_frame()]
-    for i_P, j_P, bits_P in _candidates(prints, others):
+    for i_P, j_P, bits_P in _candidates(prints["phash"].to_numpy(), others["phash"].to_numpy(), prints is others):
         differ_P = difference(ones[i_P], twos[j_P])
         near = differ_P <= MAX_DIFFERENCE
         parts.append(
@@ -80,17 +81,15 @@ def _confirmed(prints: pl.DataFrame, others: pl.DataFrame | None) -> pl.DataFram
 
 
 def _candidates(
-    prints: pl.DataFrame, others: pl.DataFrame | None
+    hash_N: NDArray[np.uint64], hash_M: NDArray[np.uint64], within: bool
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]]:
-    """Places of pairs whose hashes are near, and in how many bits they differ; each pair once."""
-    hash_N = prints["phash"].to_numpy()
-    hash_M = hash_N if others is None else others["phash"].to_numpy()
+    """Places of pairs whose hashes are near, and in how many bits they differ; each pair once `within` one set."""
     rows = max(1, COMPARED_AT_ONCE // max(1, len(hash_M)))
     for start in range(0, len(hash_N), rows):
-        after = start if others is None else 0
+        after = start if within else 0
         bits = np.bitwise_count(hash_N[start : start + rows, None] ^ hash_M[None, after:])
         i_P, j_P = np.nonzero(bits <= MAX_HASH_DISTANCE)
-        if others is None:
+        if within:
             i_P, j_P = i_P[j_P > i_P], j_P[j_P > i_P]
         for at in range(0, len(i_P), CONFIRMED_AT_ONCE):
             i, j = i_P[at : at + CONFIRMED_AT_ONCE], j_P[at : at + CONFIRMED_AT_ONCE]

@@ -61,7 +61,7 @@ class FaceSettings:
     """What determines a face's pixels.
 
     Without a `detector` nothing is sought: `cropped` images are faces already, others are cropped by their box.
-    `whole_scene` counts the faces of each image. `threads` and `images_at_once` change the speed alone.
+    `whole_scene` counts the faces of each image. `images_at_once` changes the speed alone.
     """
 
     size_px: int

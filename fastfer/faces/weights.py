@@ -1,6 +1,5 @@
 """RetinaFace's weights: the user's file, or one download whose checksum its name carries; never unpickled."""
 
-import hashlib
 import io
 import pickle
 import socket
@@ -15,6 +14,7 @@ from typing import Final
 import torch
 
 from pipelines.errors import InputError
+from pipelines.records import sha256
 
 URL: Final = "https://github.com/ternaus/retinaface/releases/download/0.01/retinaface_resnet50_2020-07-20-f168fae3c.zip"
 """Of retinaface-pytorch's only model; the last part of the name is the head of the file's SHA-256."""
@@ -36,7 +36,7 @@ def retinaface_weights(given: Path | None, *, url: str = URL) -> Path:
         return given
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     checksum = path.stem.rpartition("-")[2]
-    if path.is_file() and _sha256(path).startswith(checksum):
+    if path.is_file() and sha256(path).startswith(checksum):
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +45,6 @@ def retinaface_weights(given: Path | None, *, url: str = URL) -> Path:
     except (OSError, RuntimeError, urllib.error.URLError) as error:
         raise InputError(f"RetinaFace's weights cannot be downloaded from {url} ({error}): {INSTEAD}") from None
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

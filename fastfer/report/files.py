@@ -1,8 +1,6 @@
-"""A report's files: figures as PNG, PDF and SVG of the charts that the page draws, in a folder that is never half."""
+"""A report's files: figures as PNG, PDF and SVG of the charts that the page draws."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -51,16 +49,3 @@ def write_figures(
             (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
             (folder / f"{name}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
             advance(1)
-
-
-@contextmanager
-def replacing(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place if all goes well, and vanishes if not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
-        new, old = Path(temporary) / "new", Path(temporary) / "old"
-        new.mkdir()
-        yield new
-        if out.exists():
-            out.replace(old)
-        new.replace(out)

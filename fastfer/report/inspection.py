@@ -8,7 +8,7 @@ import polars as pl
 
 from fastfer.report.sheets import COLUMNS, Tile, contact_sheet
 from fastfer.variants import open_records
-from pipelines.records import ShardReader, decode_jpeg, read_manifest, write_atomically
+from pipelines.records import DatasetInfo, ShardReader, decode_jpeg, read_manifest, write_atomically
 
 SHOWN_SETTINGS: Final = (
     "layout", "detector_version", "scene", "color", "face_scale", "min_iou", "min_confidence", "seed",
@@ -16,13 +16,8 @@ SHOWN_SETTINGS: Final = (
 MIB: Final = 2**20
 
 
-def summary_of(shards: Path, dataset: str, variant: str) -> dict[str, Any]:
-    """What is known of a variant, by name, ready to show.
-
-    Raises:
-        InputError: it is not there.
-    """
-    info = open_records(shards, dataset, variant)
+def summary_of(info: DatasetInfo) -> dict[str, Any]:
+    """What is known of a variant, by name, ready to show."""
     size = sum(shard.tar_bytes for shard in info.shards)
     samples = sum(shard.samples for shard in info.shards)
     return {

@@ -15,12 +15,12 @@ from fastfer.faces.images import UnreadableImageError, read_image
 from fastfer.labels import CLASSES
 from fastfer.progress import Track, untracked
 from fastfer.report.charts import Figure
-from fastfer.report.files import replacing, write_figures
+from fastfer.report.files import write_figures
 from fastfer.report.sheets import ANNOTATED, COLUMNS, DETECTED, Tile, contact_sheet, marked
 from fastfer.report.theme import SERIES
 from fastfer.variants import open_records
 from pipelines.errors import InputError
-from pipelines.records import read_manifest
+from pipelines.records import read_manifest, replacing
 
 EXAMPLES: Final = 3 * COLUMNS
 VIEW: Final = 2.5
@@ -41,13 +41,13 @@ one among them; and those in the records, where a missed face is cropped by its 
 
 def make_selection_report(
     shards: Path, dataset: str, root: Path, out: Path, *, seed: int = 0, track: Track = untracked
-) -> Path:
+) -> pl.DataFrame:
     """Write `funnel.csv`, `outcomes.csv`, `figures/funnel.*` and `sheets/<outcome>.jpg` into the folder `out`.
 
     Examples are read from the raw images in `root`; those that are gone are left out.
 
     Returns:
-        `out`.
+        The funnel (see `funnel_of`).
 
     Raises:
         InputError: `preprocessed` is not there, or `out` holds something else than such a report.
@@ -72,7 +72,7 @@ def make_selection_report(
                     title = f"{dataset}, {detector}: {how}. Orange: annotated; blue: detected."
                     (folder / "sheets" / f"{_file_name(how)}.jpg").write_bytes(contact_sheet(tiles, title))
                 advance(1)
-    return out
+    return funnel
 
 
 def funnel_of(manifest: pl.DataFrame) -> pl.DataFrame:

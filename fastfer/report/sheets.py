@@ -30,7 +30,7 @@ class Tile:
 
 def contact_sheet(tiles: Sequence[Tile], title: str) -> bytes:
     """The tiles in rows under a title, as JPEG; pictures are fitted into their squares, long lines are cut."""
-    lines = max(len(tile.lines) for tile in tiles)
+    lines = max((len(tile.lines) for tile in tiles), default=0)
     step_x, step_y = TILE_PX + GAP_PX, TILE_PX + GAP_PX + lines * LINE_PX
     rows = -(-len(tiles) // COLUMNS)
     top = 2 * GAP_PX + LINE_PX

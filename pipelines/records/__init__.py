@@ -16,7 +16,7 @@ from pipelines.records.format import (
     write_table,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
-from pipelines.records.places import is_local, make_folder, place, remove_folder, sha256, write_atomically
+from pipelines.records.places import is_local, make_folder, place, remove_folder, replacing, sha256, write_atomically
 from pipelines.records.reader import ShardReader
 from pipelines.records.verify import find_faults, refuse_damaged
 from pipelines.records.writer import write_shard
@@ -41,6 +41,7 @@ __all__ = [
     "read_table",
     "refuse_damaged",
     "remove_folder",
+    "replacing",
     "sha256",
     "tar_path",
     "write_atomically",

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from fastfer.evaluation.predict import Predictions
-from fastfer.leaks import duplicates_of, images_of, leaking_rows, train_images_to_leave_out
+from fastfer.leaks import duplicates_of, images_of, leaking_rows, left_out_of_tests, left_out_of_training
 from pipelines.errors import InputError
 from pipelines.records import read_manifest
-from tests.fastfer.conftest import DEMO_SETS
+from tests.fastfer.conftest import DEMO_SETS, planted_copies
 
 RAFDB, EXPW = DEMO_SETS
 
@@ -26,12 +26,7 @@ def sides(pairs: pl.DataFrame) -> set[frozenset[str]]:
 
 def test_pairs_within_and_across_are_listed_with_their_splits(raw: Path, shards: Path) -> None:
     pairs = duplicates_of(shards, DEMO_SETS)
-    truth = pl.concat(pl.read_parquet(raw / name / "truth.parquet") for name in DEMO_SETS).drop_nulls("duplicate_of")
-    planted = {
-        frozenset((f"{dataset}/{image}", original))
-        for dataset, image, original in truth.select("dataset", "image", "duplicate_of").iter_rows()
-    }
-    assert planted <= sides(pairs)
+    assert {frozenset(pair) for pair in planted_copies(raw)} <= sides(pairs)
     for dataset in DEMO_SETS:
         split = dict(read_manifest(shards / dataset / "preprocessed").select("image_path", "split").iter_rows())
         for one in pairs.filter(dataset=dataset).iter_rows(named=True):
@@ -43,18 +38,14 @@ def test_pairs_within_and_across_are_listed_with_their_splits(raw: Path, shards:
 
 def test_rows_that_duplicate_training_images_are_not_tested_on(shards: Path) -> None:
     """Whatever is trained on and tested on: exactly the rows of the listed pairs."""
-    pairs = duplicates_of(shards, DEMO_SETS)
-    turned = pairs.rename(
-        {
-            "dataset": "other_dataset", "other_dataset": "dataset", "split": "other_split", "other_split": "split",
-            "image_path": "other_path", "other_path": "image_path",
-        }
-    ).select(pairs.columns)  # fmt: skip
-    both = pl.concat([pairs, turned])
+    left_out = left_out_of_tests(duplicates_of(shards, DEMO_SETS))
+    assert len(left_out) > 0
     for home, away in ((RAFDB, EXPW), (EXPW, RAFDB)):
-        copies = both.filter(dataset=home, other_dataset=away, split="train", other_split="test")["other_path"]
+        copies = left_out.filter(trained_on=home, dataset=away)["image_path"]
         manifest = read_manifest(shards / away / "preprocessed")
-        expected = manifest.filter(pl.col("image_path").is_in(copies.implode()), status="kept")["row"].to_list()
+        expected = manifest.filter(pl.col("image_path").is_in(copies.implode()), status="kept", split="test")[
+            "row"
+        ].to_list()
         assert leaking_rows(shards, home, away, "preprocessed") == expected
     everything = leaking_rows(shards, EXPW, EXPW, "preprocessed")
     assert everything == []  # no image of its own test split is trained on
@@ -62,7 +53,7 @@ def test_rows_that_duplicate_training_images_are_not_tested_on(shards: Path) -> 
 
 def test_joint_training_leaves_out_train_images_that_copy_any_test_image(shards: Path) -> None:
     pairs = duplicates_of(shards, DEMO_SETS)
-    left_out = train_images_to_leave_out(pairs)
+    left_out = left_out_of_training(pairs)
     test = {
         (dataset, image)
         for dataset in DEMO_SETS

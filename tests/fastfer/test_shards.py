@@ -1,6 +1,5 @@
 """From photographs to records: every row accounted for, the right faces, the same bytes every time."""
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -13,25 +12,16 @@ import polars as pl
 import pytest
 
 from fastfer.datasets import Source, read
+from fastfer.datasets.demo import read_truth
 from fastfer.faces.align import ARCFACE_LMK_52
 from fastfer.faces.match import iou
 from fastfer.shards import make_shards
 from fastfer.variants import PARTS
 from pipelines.errors import InputError
 from pipelines.records import ShardReader, decode_jpeg, find_faults, read_info, read_manifest
-from tests.fastfer.conftest import DEMO_SETS, SIZE_PX, shard_config
+from tests.fastfer.conftest import DEMO_SETS, SIZE_PX, digests, shard_config
 
 demo_sets = pytest.mark.parametrize("dataset", DEMO_SETS)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
-
-
-def with_keys(truth: pl.DataFrame) -> pl.DataFrame:
-    """The truth of a demo set with the keys that the readers give."""
-    stem = pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
-    return truth.with_columns(key=stem + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null(""))
 
 
 @demo_sets
@@ -63,7 +53,7 @@ def test_records_are_sound_gray_and_of_the_size_asked_for(shards: Path, dataset:
 def test_the_face_found_is_the_annotated_one(raw: Path, shards: Path, dataset: str) -> None:
     kept = read_manifest(shards / dataset / "preprocessed").filter(pl.col("status") == "kept")
     assert (kept["how"] == "annotated box").mean() < 0.1
-    truth = with_keys(pl.read_parquet(raw / dataset / "truth.parquet"))
+    truth = read_truth(raw / dataset)
     both = kept.join(truth, on="key", suffix="_true").filter(pl.col("face_landmarks").is_not_null())
     assert len(both) >= 0.9 * len(truth)
     for row in both.iter_rows(named=True):
@@ -137,16 +127,22 @@ def _in_own_group(config: object) -> None:
     make_shards(config)  # type: ignore[arg-type]
 
 
-def test_raw_is_the_annotated_box_without_detection(raw: Path, tmp_path: Path) -> None:
+def test_raw_is_the_annotated_box_without_detection_in_the_same_splits(raw: Path, shards: Path, tmp_path: Path) -> None:
     make_shards(shard_config(raw, tmp_path, "demo-expw", variant="raw"))
     folder = tmp_path / "demo-expw" / "raw"
     assert find_faults(folder) == []
-    assert set(read_manifest(folder).filter(pl.col("status") == "kept")["how"]) == {"annotated box"}
+    manifest = read_manifest(folder)
+    assert set(manifest.filter(pl.col("status") == "kept")["how"]) == {"annotated box"}
     assert read_info(folder).settings["detector"] is None
+    preprocessed = read_manifest(shards / "demo-expw" / "preprocessed")
+    assert manifest.select("row", "key", "split").equals(preprocessed.select("row", "key", "split"))
 
 
-def test_rgb_keeps_colour(raw: Path, shards: Path, tmp_path: Path) -> None:
-    make_shards(shard_config(raw, tmp_path, "demo-rafdb", color="rgb"))
+def test_rgb_keeps_colour_and_what_was_recognised_is_said(raw: Path, shards: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    make_shards(shard_config(raw, tmp_path, "demo-rafdb", color="rgb"), say=said.append)
+    assert "RAF-DB, original photographs in Image/original" in said[0]
+    assert said[1] == "detector: mtcnn on cpu"
     folder, gray = (out / "demo-rafdb" / "preprocessed" for out in (tmp_path, shards))
     assert find_faults(folder) == []
     assert read_info(folder).channels == 3
@@ -166,28 +162,11 @@ def test_the_whole_scene_is_counted_and_changes_no_choice(raw: Path, shards: Pat
     assert before["faces_in_image"].null_count() == before["is_largest"].null_count() == len(before)
     kept = after.filter(status="kept")
     assert (kept["faces_in_image"] >= kept["faces_annotated"]).mean() > 0.95
-    truth = with_keys(pl.read_parquet(raw / "demo-expw" / "truth.parquet"))
+    truth = read_truth(raw / "demo-expw")
     both = kept.join(truth.select("key", true="is_largest"), on="key")
     assert len(both) == len(kept)
     assert (both["is_largest"] == both["true"]).mean() > 0.9
     assert both.filter(~pl.col("true"))["is_largest"].mean() < 0.1  # a larger bystander is seen
-
-
-def test_splits_and_detector_are_those_of_the_dataset_not_of_the_variant(
-    raw: Path, shards: Path, tmp_path: Path
-) -> None:
-    make_shards(shard_config(raw, tmp_path, "demo-expw", variant="raw"))
-    raw_rows, preprocessed = (
-        read_manifest(out / "demo-expw" / variant) for out, variant in ((tmp_path, "raw"), (shards, "preprocessed"))
-    )
-    assert raw_rows.select("row", "key", "split").equals(preprocessed.select("row", "key", "split"))
-
-
-def test_what_was_recognised_and_the_detector_are_said(raw: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    make_shards(shard_config(raw, tmp_path, "demo-rafdb"), say=said.append)
-    assert "RAF-DB, original photographs in Image/original" in said[0]
-    assert said[1] == "detector: mtcnn on cpu"
 
 
 def test_aligned_faces_are_only_resized(raw: Path, shards: Path, tmp_path: Path) -> None:

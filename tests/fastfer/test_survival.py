@@ -22,6 +22,7 @@ from fastfer.variants import PARTS
 from pipelines.errors import InputError
 from pipelines.loaders import LOADERS, LoaderConfig, open_loader
 from pipelines.records import find_faults, read_info, read_manifest
+from tests.fastfer.conftest import digests
 from tests.fastfer.faces.test_images import huge_png
 
 LABEL_LIST, IMAGES = LAYOUTS[0]
@@ -43,10 +44,6 @@ def start(raw: Path, out: Path) -> subprocess.Popen[str]:
 def finish(raw: Path, out: Path) -> None:
     done = subprocess.run(command(raw, out), capture_output=True, text=True, timeout=PLENTY_S, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 @pytest.fixture(scope="module")

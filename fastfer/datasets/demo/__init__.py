@@ -12,10 +12,10 @@ from pathlib import Path
 from fastfer.datasets.demo.build import build
 from fastfer.datasets.demo.plan import DemoConfig, DemoSet
 from fastfer.datasets.demo.portraits import portraits
-from fastfer.datasets.demo.truth import TRUTH_SCHEMA
+from fastfer.datasets.demo.truth import TRUTH_SCHEMA, read_truth
 from fastfer.progress import Track, untracked
 
-__all__ = ["TRUTH_SCHEMA", "DemoConfig", "make_demo_data"]
+__all__ = ["TRUTH_SCHEMA", "DemoConfig", "make_demo_data", "read_truth"]
 
 
 def make_demo_data(out: Path, config: DemoConfig, track: Track = untracked) -> tuple[Path, Path]:

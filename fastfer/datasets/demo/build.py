@@ -18,7 +18,7 @@ import polars as pl
 from fastfer.datasets.demo import expw, rafdb
 from fastfer.datasets.demo.plan import DemoConfig, DemoSet, ImagePlan
 from fastfer.datasets.demo.scenes import Picture, photograph
-from fastfer.datasets.demo.truth import TRUTH_SCHEMA, Written
+from fastfer.datasets.demo.truth import TRUTH, TRUTH_SCHEMA, Written
 from fastfer.progress import Track
 from pipelines.errors import InputError
 
@@ -26,7 +26,6 @@ FORMAT_VERSION = 1
 """Raised whenever the same settings would give other bytes."""
 
 DESCRIPTION = "demo.json"
-TRUTH = "truth.parquet"
 
 IMAGES_PER_WORKER = 150
 """A process is started for so many images: below, starting it (1 s) costs more than it saves."""

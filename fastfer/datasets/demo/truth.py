@@ -1,6 +1,7 @@
 """What is true of every annotated demo face, whatever the written annotation says: `truth.parquet`."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -24,6 +25,7 @@ TRUTH_SCHEMA: Final = pl.Schema(
     }
 )
 
+TRUTH: Final = "truth.parquet"
 DECIMALS = 3
 """Pixels are kept to a thousandth: processors differ in the last bits, files should not."""
 
@@ -34,6 +36,13 @@ class Written:
 
     lines: list[str]  # of the label list
     truth: list[dict[str, Any]] = field(default_factory=list)  # rows of `TRUTH_SCHEMA`; none for an unreadable image
+
+
+def read_truth(folder: Path) -> pl.DataFrame:
+    """The truth of the demo set in `folder` (`TRUTH_SCHEMA`), and `key`: the names that the readers give its rows."""
+    stem = pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
+    number = pl.lit("-") + pl.col("face_id").cast(pl.String)
+    return pl.read_parquet(folder / TRUTH).with_columns(key=stem + number.fill_null(""))
 
 
 def truth_rows(plan: ImagePlan, picture: Picture, *, numbered: bool) -> list[dict[str, Any]]:

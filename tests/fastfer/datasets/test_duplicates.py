@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fastfer.datasets import duplicates
+from fastfer.datasets.demo import read_truth
 from fastfer.datasets.demo.backdrops import background
 from fastfer.datasets.demo.expressions import mimic
 from fastfer.datasets.demo.faces import Head, draw_head, pose
@@ -26,13 +27,13 @@ from fastfer.datasets.duplicates import (
 from fastfer.datasets.fingerprints import THUMB_PX, fingerprint_images
 from fastfer.datasets.splits import split_rows
 from fastfer.labels import CLASSES
-from tests.fastfer.conftest import DEMO_SETS
+from tests.fastfer.conftest import DEMO_SETS, planted_copies
 
 WARPS = 300
 
 
 def prints_of(root: Path, cache: Path, prefix: str = "") -> pl.DataFrame:
-    truth = pl.read_parquet(root / "truth.parquet")
+    truth = read_truth(root)
     prints = fingerprint_images(root, truth["image"].unique(maintain_order=True).to_list(), cache)
     return prints.with_columns(image_path=prefix + pl.col("image_path"))
 
@@ -66,17 +67,13 @@ def as_sets(pairs: pl.DataFrame) -> set[frozenset[str]]:
 
 def test_the_planted_copies_are_found_and_nothing_else(raw: Path, prints: dict[str, pl.DataFrame]) -> None:
     """Recall and precision are 1, within both sets and across; at the default size too, where 13 are planted."""
-    truth = pl.concat(pl.read_parquet(raw / name / "truth.parquet") for name in DEMO_SETS).drop_nulls("duplicate_of")
-    planted = {
-        frozenset((f"{dataset}/{image}", original))
-        for dataset, image, original in truth.select("dataset", "image", "duplicate_of").iter_rows()
-    }
+    copies = planted_copies(raw)
+    planted = {frozenset(pair) for pair in copies}
     rafdb, expw = (prints[name] for name in DEMO_SETS)
     found = as_sets(near_duplicates(rafdb)) | as_sets(near_duplicates(expw)) | as_sets(near_duplicates(rafdb, expw))
     # A picture planted twice makes its two copies a pair too.
     copies_of: dict[str, list[str]] = {}
-    for pair in planted:
-        copy, original = sorted(pair, key=lambda name: name in set(truth["duplicate_of"]))
+    for copy, original in copies:
         copies_of.setdefault(original, []).append(copy)
     siblings = {frozenset((a, b)) for of_one in copies_of.values() for a in of_one for b in of_one if a != b}
     assert len(planted) >= 7

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -141,15 +140,3 @@ def test_missing_folder_and_empty_list_are_said_clearly(tmp_path: Path) -> None:
         read(Source(dataset="nope", root=tmp_path))
     with pytest.raises(InputError, match=r"label\.lst is empty"):
         read(Source(dataset="expw", root=expw_folder(tmp_path, [""])))
-
-
-def test_the_demo_sets_read_as_the_truth_says(raw: Path) -> None:
-    for name in ("demo-rafdb", "demo-expw"):
-        rows = read(Source(dataset=name, root=raw / name)).rows.filter(pl.col("problem").is_null())
-        truth = pl.read_parquet(raw / name / "truth.parquet").with_columns(
-            key=pl.col("image").str.split("/").list.last().str.strip_suffix(".jpg")
-            + (pl.lit("-") + pl.col("face_id").cast(pl.String)).fill_null("")
-        )
-        both = rows.join(truth, on="key", suffix="_true")
-        assert len(both) == len(truth)
-        assert both["label"].cast(pl.Int64).to_list() == both["written_label"].to_list()
