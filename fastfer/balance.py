@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fastfer.progress import Track, untracked
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut, open_records
 from pipelines.augment import LIGHT, augment_copy
+from pipelines.progress import Track, untracked
 from pipelines.records import (
     DatasetInfo,
     Sample,

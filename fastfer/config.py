@@ -4,11 +4,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastfer.datasets import find_dataset
 from fastfer.models import timm_name
 from pipelines.errors import InputError
+
+if TYPE_CHECKING:
+    from pipelines.loaders import LoaderConfig  # imports torch: --help must not wait
 
 AUGMENTATIONS: Final = {"none": "preprocessed", "offline": "augmented", "online": "augmented"}
 """`AUG=` and the variant it trains on; `online` adds the strong policy every epoch."""
@@ -36,12 +39,15 @@ PRECISIONS: Final = {"auto": None, "32": "32-true", "bf16": "bf16-mixed", "fp16"
 """`PRECISION=` and Fabric's name for it; auto takes bf16 or fp16 on a GPU that has it, 32 elsewhere."""
 
 
+INCIDENTAL: Final = {"shards", "runs", "cache", "place", "verify", "workers"}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """One run. `batch` is images per step; `None` means: by the recipe, or as stored.
 
-    `shards` and `runs` are the folders of all variants and of all runs. They and `workers` do not change the result
-    and stay out of the run's name.
+    `shards`, `runs` and `cache` are the folders of all variants, of all runs, and of decoded images. They, `place`,
+    `verify` (see `LoaderConfig`) and `workers` do not change the result and stay out of the run's name (`INCIDENTAL`).
     """
 
     dataset: str
@@ -65,6 +71,9 @@ class TrainConfig:
     compile: bool = False
     shards: Path = Path("data/shards")
     runs: Path = Path("runs")
+    cache: Path = Path("data/cache")
+    place: str = "auto"
+    verify: str = "once"
     workers: int = 2
 
     def __post_init__(self) -> None:
@@ -93,6 +102,24 @@ class TrainConfig:
         """The folder of the variant trained on."""
         return self.shards / self.dataset / self.trained_variant
 
+    def loader_config(self, split: str, device: str = "cpu") -> "LoaderConfig":
+        """How `split` of the records trained on is loaded."""
+        from pipelines.loaders import LoaderConfig
+
+        return LoaderConfig(
+            variant=self.records,
+            split=split,
+            batch=self.batch,
+            train=split == "train",
+            seed=self.seed,
+            kind=self.loader,
+            device=device,
+            workers=self.workers,
+            cache=self.cache,
+            place=self.place,
+            verify=self.verify,
+        )
+
     def optimiser(self) -> Recipe:
         """Learning rate (scaled linearly with the batch, Goyal et al. 2017) and weight decay of this run."""
         recipe = RECIPES.get(self.arch, OTHER_RECIPE)
@@ -104,7 +131,7 @@ class TrainConfig:
 
 def settings_of(config: TrainConfig, *, records_sha256: str, image_size: int) -> dict[str, Any]:
     """All that determines the run's result, as plain values: the contents of its `config.json`."""
-    settings = {name: value for name, value in asdict(config).items() if name not in {"shards", "runs", "workers"}}
+    settings = {name: value for name, value in asdict(config).items() if name not in INCIDENTAL}
     optimiser = config.optimiser()
     return settings | {
         "model": timm_name(config.arch),

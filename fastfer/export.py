@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from fastfer.progress import Track, untracked
 from fastfer.variants import open_records
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, decode_jpeg, replacing
 
 PARQUET_SCHEMA: Final = pl.Schema(

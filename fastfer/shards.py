@@ -17,9 +17,9 @@ from fastfer.datasets.splits import split_rows
 from fastfer.engines import ENGINES, get_ready
 from fastfer.faces.detect import DETECTORS, detector_version
 from fastfer.faces.extract import COLORS, OUTCOME_SCHEMA, SAMPLE_KNOWS, Extracted, FaceSettings, extract
-from fastfer.progress import Track, untracked
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, sha256, write_shard
 from pipelines.records.format import INFO_NAME
 

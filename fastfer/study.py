@@ -10,12 +10,12 @@ from fastfer.config import AUGMENTATIONS, TrainConfig
 from fastfer.datasets.demo import DemoConfig, make_demo_data
 from fastfer.evaluation.cross import cross
 from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, evaluate
-from fastfer.progress import Track
 from fastfer.report import make_report
 from fastfer.shards import ShardConfig, make_shards
 from fastfer.training.fit import fit
 from fastfer.training.log import EpochRow
 from fastfer.training.run import Run, read_json
+from pipelines.progress import Track
 
 OnEpoch = Callable[[EpochRow], None]
 Say = Callable[[str], None]
@@ -63,7 +63,7 @@ DEMO: Final = StudyConfig(
 
 def train_and_test(config: TrainConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> tuple[Run, dict[str, Any]]:
     """Train a run and test its best epoch on its own test split; what an earlier call finished is read, not redone."""
-    run = Run.of(config)
+    run = Run.of(config, say)
     if run.is_trained:
         say(f"{run.folder.name}: trained already")
     else:
@@ -73,9 +73,16 @@ def train_and_test(config: TrainConfig, *, track: Track, on_epoch: OnEpoch, say:
     done = finished.results(config.dataset) / METRICS_NAME
     if done.is_file():
         return run, read_json(done)
-    return run, evaluate(
-        finished, config.dataset, shards=config.shards, loader=config.loader, workers=config.workers, track=track
+    metrics = evaluate(
+        finished,
+        config.dataset,
+        shards=config.shards,
+        loader=config.loader,
+        cache=config.cache,
+        workers=config.workers,
+        track=track,
     )
+    return run, metrics
 
 
 def run_demo(study: StudyConfig, demo: DemoConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Path:

@@ -17,8 +17,8 @@ from fastfer import __version__
 from fastfer.datasets import find_dataset
 from fastfer.engines import ENGINES
 from fastfer.labels import CLASSES
-from fastfer.progress import Track
 from pipelines.errors import InputError
+from pipelines.progress import Track
 from pipelines.records import (
     SPLITS,
     DatasetInfo,

@@ -1,6 +1,7 @@
 """What several tests need: small records of generated images, made once a session."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -66,6 +67,15 @@ def _row(row: int, split: str, place: tuple[str, int] | None) -> dict[str, objec
         "shard": place[0] if place else None,
         "position": place[1] if place else None,
     }
+
+
+def on_small_disk(disk: Path, size: str, command: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run a shell command where the folder `disk` is a file system of that size; (how it ended, what it left)."""
+    disk.mkdir()
+    left = disk.with_name("left")
+    inside = f"mount -t tmpfs -o size={size} tmpfs {disk} && {command}; code=$?; cp -r {disk} {left}; exit $code"
+    words = ["unshare", "--map-root-user", "--mount", "sh", "-c", inside]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False), left
 
 
 @pytest.fixture(scope="session")

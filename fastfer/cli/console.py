@@ -17,7 +17,7 @@ LOG_EVERY_S: Final = 15.0
 
 @contextmanager
 def track(title: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A `Track` (see `fastfer.progress`): a live bar on a terminal, a line now and then in a log."""
+    """A `Track` (see `pipelines.progress`): a live bar on a terminal, a line now and then in a log."""
     started = time.perf_counter()
     if OUT.is_terminal:
         columns = (

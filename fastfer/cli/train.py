@@ -55,7 +55,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folder = arguments.run if arguments.run.exists() else arguments.runs / arguments.run
     run = FinishedRun.open(folder)
     dataset = arguments.dataset or run.settings["dataset"]
-    metrics = evaluate(run, dataset, shards=arguments.shards, loader=arguments.loader, track=track)
+    metrics = evaluate(
+        run, dataset, shards=arguments.shards, loader=arguments.loader, cache=arguments.cache, track=track
+    )
     show_scores(f"{run.folder.name} on {dataset}, test", metrics)
     say(f"written to {run.results(dataset)}")
 
@@ -79,7 +81,8 @@ def _option(name: str, help: str, kind: Any = str) -> Option:
     return Option(name.replace("_", "-"), help, kind, default_of(TrainConfig, name))
 
 
-LOADER: Final = _option("loader", "dali or reference")
+LOADER: Final = _option("loader", "dali, resident (decoded once, then held), reference, or auto")
+CACHE: Final = _option("cache", "folder of decoded images", Path)
 VERBS: Final = (
     Verb(
         "train",
@@ -90,6 +93,9 @@ VERBS: Final = (
             _option("aug", ", ".join(AUGMENTATIONS)),
             _option("variant", "records to train on (default: those that go with --aug)"),
             LOADER,
+            CACHE,
+            _option("place", "where resident holds images: auto, device, pinned or mapped"),
+            _option("verify", "checksums: once for each file, or full (always)"),
             _option("epochs", "most epochs", int),
             _option("batch", "images per step", int),
             _option("lr", "peak learning rate (default: the architecture's, scaled by batch)", float),
@@ -121,6 +127,7 @@ VERBS: Final = (
             Option("run", "the run's folder, or its name in --runs", Path, required=True),
             Option("dataset", "whose test split (default: the run's own)"),
             LOADER,
+            CACHE,
             SHARDS,
             RUNS,
         ),

@@ -13,7 +13,7 @@ from fastfer.datasets import Reading, Source, find_dataset, read
 from fastfer.datasets.table import kind_of_reason
 from fastfer.faces.images import UnreadableImageError, read_image
 from fastfer.labels import CLASSES, EXPW_TO_CANONICAL, RAFDB_TO_CANONICAL
-from fastfer.progress import Track, untracked
+from pipelines.progress import Track, untracked
 
 Counts = Mapping[str, Mapping[str, int]]
 ALL: Final = "all"

@@ -17,8 +17,8 @@ import polars as pl
 from PIL import Image, ImageOps
 
 from fastfer.faces.images import UnreadableImageError, opened, read_bytes, to_rgb
-from fastfer.progress import Track, untracked
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import read_table, write_table
 
 THUMB_PX: Final = 32

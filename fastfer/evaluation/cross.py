@@ -9,9 +9,9 @@ import polars as pl
 from fastfer.datasets import DATASETS
 from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, evaluate
 from fastfer.evaluation.metrics import METRICS
-from fastfer.progress import Track, untracked
 from fastfer.training.run import read_json
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import write_atomically
 
 DROPS: Final = ("accuracy", "balanced_accuracy", "macro_f1")

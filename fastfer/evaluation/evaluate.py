@@ -11,12 +11,12 @@ import torch
 from fastfer.evaluation.metrics import confusion, score
 from fastfer.evaluation.predict import Predictions, predict
 from fastfer.leaks import leaking_rows
-from fastfer.progress import Track, untracked
 from fastfer.training.checkpoint import load_model
 from fastfer.training.run import SUMMARY_NAME, read_json, write_json
 from fastfer.variants import open_records
 from pipelines.errors import InputError
-from pipelines.loaders import LoaderConfig, open_loader
+from pipelines.loaders import CACHE, LoaderConfig, open_loader
+from pipelines.progress import Track, untracked
 from pipelines.records import read_manifest, write_atomically, write_table
 
 METRICS_NAME: Final = "metrics.json"
@@ -62,7 +62,14 @@ def finished_runs(runs: Path, pattern: str = "*") -> list[FinishedRun]:
 
 
 def evaluate(
-    run: FinishedRun, dataset: str, *, shards: Path, loader: str = "dali", workers: int = 2, track: Track = untracked
+    run: FinishedRun,
+    dataset: str,
+    *,
+    shards: Path,
+    loader: str = "dali",
+    cache: Path = CACHE,
+    workers: int = 2,
+    track: Track = untracked,
 ) -> dict[str, Any]:
     """Test a run's best weights on a dataset's test split; returns and writes what `metrics.json` holds.
 
@@ -93,8 +100,12 @@ def evaluate(
         kind=loader,
         device=str(device),
         workers=workers,
+        cache=cache,
     )
-    with open_loader(settings) as test, track(f"Testing on {dataset}", total=len(test), unit="batches") as advance:
+    with (
+        open_loader(settings, track) as test,
+        track(f"Testing on {dataset}", total=len(test), unit="batches") as advance,
+    ):
         found = predict(model.to(device), test, preprocessing, advance=advance)
     found = found.without(left_out)
     if not len(found.row_N):

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Final
 
 from fastfer import __version__
-from fastfer.progress import Track, untracked
 from fastfer.report.content import Report, compose
 from fastfer.report.files import write_figures
 from fastfer.report.naming import file_names
 from fastfer.report.page import GENERATOR, render
 from fastfer.report.runs import Select, read_runs
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import replacing
 
 _PAGE: Final = "index.html"

@@ -6,9 +6,9 @@ from typing import Final
 
 import vl_convert
 
-from fastfer.progress import Track, untracked
 from fastfer.report.charts import Figure
 from fastfer.report.theme import VEGALITE, file_config
+from pipelines.progress import Track, untracked
 
 WIDTH_PX: Final = 680
 _PNG_SCALE: Final = 2  # sharp on screens with two dots to a pixel, and 190 dpi at 18 cm in print

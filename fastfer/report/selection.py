@@ -13,13 +13,13 @@ from fastfer.datasets.table import kind_of_reason
 from fastfer.faces.extract import OUTSIDE
 from fastfer.faces.images import UnreadableImageError, read_image
 from fastfer.labels import CLASSES
-from fastfer.progress import Track, untracked
 from fastfer.report.charts import Figure
 from fastfer.report.files import write_figures
 from fastfer.report.sheets import ANNOTATED, COLUMNS, DETECTED, Tile, contact_sheet, marked
 from fastfer.report.theme import SERIES
 from fastfer.variants import open_records
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import read_manifest, replacing
 
 EXAMPLES: Final = 3 * COLUMNS

@@ -11,14 +11,14 @@ from lightning_fabric import Fabric
 
 from fastfer.config import PRECISIONS
 from fastfer.models import parameter_count
-from fastfer.progress import Track, untracked
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.learner import Learner
 from fastfer.training.log import EpochLog, EpochRow
 from fastfer.training.run import SUMMARY_NAME, Run, environment, write_json
 from pipelines.errors import InputError
-from pipelines.loaders import Loader, LoaderConfig, open_loader
+from pipelines.loaders import open_loader
+from pipelines.progress import Track, untracked
 
 
 def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], None] = lambda _row: None) -> None:
@@ -37,8 +37,8 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], No
     write_json(run.folder / "config.json", run.settings)
     write_json(run.folder / "environment.json", environment(fabric.device))
     with (
-        _loader(run, "train", fabric.device) as train,
-        _loader(run, "val", fabric.device) as val,
+        open_loader(config.loader_config("train", str(fabric.device)), track) as train,
+        open_loader(config.loader_config("val", str(fabric.device)), track) as val,
         closing(EpochLog(run.folder, [])) as log,
     ):
         learner = Learner.of(run, fabric, steps_per_epoch=len(train))
@@ -64,22 +64,6 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], No
         "parameters": parameter_count(learner.network),
     }
     write_json(run.folder / SUMMARY_NAME, summary)
-
-
-def _loader(run: Run, split: str, device: torch.device) -> Loader:
-    config = run.config
-    return open_loader(
-        LoaderConfig(
-            variant=config.records,
-            split=split,
-            batch=config.batch,
-            train=split == "train",
-            seed=config.seed,
-            kind=config.loader,
-            device=str(device),
-            workers=config.workers,
-        )
-    )
 
 
 def _precision(asked: str) -> Any:

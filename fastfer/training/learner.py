@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from torch import nn
 
 from fastfer.evaluation.predict import Predictions, Preprocessing, predict
 from fastfer.models import build_model
-from fastfer.progress import Track
 from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
 from pipelines.augment import STRONG, OnlinePolicy
-from pipelines.loaders import Batch, Loader
+from pipelines.loaders import Batch, Loader, prefetched
 from pipelines.probe import peak_device_mib, peak_rss_mib
+from pipelines.progress import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Learner:
         loss_sum = torch.zeros((), device=self.fabric.device)
         correct = torch.zeros((), device=self.fabric.device)
         images, waited = 0, Stopwatch()
-        for batch in waited.between(train):
-            img_BCHW = batch.img_BCHW if self.policy is None else self.policy(batch.img_BCHW, batch.host_rows_B, epoch)
-            logits_BK = self.stepped(self.preprocessing(img_BCHW))
+        ready = prefetched(train, lambda batch: self._prepared(batch, epoch), self.fabric.device)
+        for batch in waited.between(ready):
+            logits_BK = self.stepped(batch.img_BCHW)
             loss = F.cross_entropy(logits_BK, batch.label_B, label_smoothing=self.label_smoothing)
             self.optimiser.zero_grad(set_to_none=True)
             self.fabric.backward(loss)
@@ -102,6 +102,11 @@ class Learner:
             images += len(batch)
             advance(1)
         return loss_sum.item() / images, correct.item() / images, images, waited.seconds
+
+    def _prepared(self, batch: Batch, epoch: int) -> Batch:
+        """Augmented and standardised: what the network takes."""
+        img_BCHW = batch.img_BCHW if self.policy is None else self.policy(batch.img_BCHW, batch.host_rows_B, epoch)
+        return replace(batch, img_BCHW=self.preprocessing(img_BCHW))
 
     def checkpoint(self, run: Run, epoch: int) -> dict[str, Any]:
         """All that using the network needs: tensors and plain containers."""
@@ -125,12 +130,12 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def between(self, loader: Loader) -> Iterator[Batch]:
-        """The loader's batches; the time until each arrives is added to `seconds`."""
-        batches = iter(loader)
+    def between(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches; the time until each arrives is added to `seconds`."""
+        source = iter(batches)
         while True:
             asked = time.perf_counter()
-            batch = next(batches, None)
+            batch = next(source, None)
             self.seconds += time.perf_counter() - asked
             if batch is None:
                 return

@@ -3,7 +3,8 @@
 import json
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ import torch
 from fastfer import __version__
 from fastfer.config import TrainConfig, run_name, settings_of
 from fastfer.variants import open_records
+from pipelines.loaders import choose_loader
 from pipelines.records import DatasetInfo, info_sha256, write_atomically
 
 SUMMARY_NAME: Final = "training.json"
@@ -28,13 +30,17 @@ class Run:
     settings: dict[str, Any]
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Run":
-        """Read the records' description and fix the settings.
+    def of(cls, config: TrainConfig, say: Callable[[str], None] = lambda _line: None) -> "Run":
+        """Read the records' description and fix the settings; `say` is told what `auto` is taken for, and why.
 
         Raises:
             InputError: the records are missing.
         """
         info = open_records(config.shards, config.dataset, config.trained_variant)
+        if config.loader == "auto":
+            kind, why = choose_loader(config.loader_config("train"))
+            say(f"loader: {kind}, as {why}")
+            config = replace(config, loader=kind)
         size = config.image_size or info.size_px
         return cls(config, info, settings_of(config, records_sha256=info_sha256(config.records), image_size=size))
 

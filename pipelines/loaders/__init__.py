@@ -1,5 +1,16 @@
 """From records to batches on the device. Every loader keeps one contract (`tests/pipelines/loaders`)."""
 
-from pipelines.loaders.base import LOADERS, Batch, Loader, LoaderConfig, LoaderState, open_loader
+from pipelines.loaders.base import CACHE, LOADERS, Batch, Loader, LoaderConfig, LoaderState, choose_loader, open_loader
+from pipelines.loaders.prefetch import prefetched
 
-__all__ = ["LOADERS", "Batch", "Loader", "LoaderConfig", "LoaderState", "open_loader"]
+__all__ = [
+    "CACHE",
+    "LOADERS",
+    "Batch",
+    "Loader",
+    "LoaderConfig",
+    "LoaderState",
+    "choose_loader",
+    "open_loader",
+    "prefetched",
+]

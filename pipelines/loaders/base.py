@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
 
-LOADERS: Final = ("dali", "reference")
+LOADERS: Final = ("auto", "dali", "resident", "reference")
+PLACES: Final = ("auto", "device", "pinned", "mapped")
+VERIFY: Final = ("once", "full")
+CACHE: Final = Path("data/cache")
+MIB: Final = 2**20
+ROOM: Final = 0.5
+"""Share of the free memory, or of the disk, that `auto` lets decoded images take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +30,9 @@ class LoaderConfig:
 
     `train` shuffles and drops a short last batch (unless it is the only one); otherwise every row comes exactly once,
     in stored order, and the last batch may be short. `batch` is images per step and rank. `workers` are decoding
-    threads (dali) or processes (reference; 0 decodes in this process).
+    threads (dali, and resident's first use) or processes (reference; 0 decodes in this process). `cache` is where
+    resident keeps decoded images, `place` where it holds them (see `resident`). `verify` full hashes all files again
+    that were hashed before in this process.
     """
 
     variant: Path
@@ -35,13 +45,16 @@ class LoaderConfig:
     rank: int = 0
     world_size: int = 1
     workers: int = 2
+    cache: Path = CACHE
+    place: str = "auto"
+    verify: str = "once"
 
     def __post_init__(self) -> None:
         """Refuse impossible settings here rather than in the first batch."""
-        if self.kind not in LOADERS:
-            raise InputError(f"no loader {self.kind!r}: choose one of {', '.join(LOADERS)}")
-        if self.split not in SPLITS:
-            raise InputError(f"no split {self.split!r}: choose one of {', '.join(SPLITS)}")
+        choices = {"kind": ("loader", LOADERS), "place": ("place", PLACES), "verify": ("check", VERIFY)}
+        for name, (noun, known) in (choices | {"split": ("split", SPLITS)}).items():
+            if getattr(self, name) not in known:
+                raise InputError(f"no {noun} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.batch < 1:
             raise InputError(f"a batch of {self.batch} images is impossible: it must be at least 1")
         if not 0 <= self.rank < self.world_size:
@@ -96,12 +109,36 @@ class Loader(AbstractContextManager["Loader"], Protocol):
         ...
 
 
-def open_loader(config: LoaderConfig) -> Loader:
-    """Open the loader that `config.kind` names.
+def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
+    """Open the loader that `config.kind` names; `auto` is `choose_loader`'s choice.
+
+    `track` is told of the decoding that a resident loader's first use takes.
 
     Raises:
         InputError: the variant is not a finished record folder, its bytes have changed since they were written, it is
             in an object store, or the split (or this rank's part) has no samples.
+    """
+    info = read_variant(config)
+    refuse_damaged(config.variant, info, config.split, full=config.verify == "full")
+    kind = choose_loader(config)[0] if config.kind == "auto" else config.kind
+    if kind == "resident":
+        from pipelines.loaders.resident import ResidentLoader
+
+        return ResidentLoader(config, info, track)
+    if kind == "reference":
+        from pipelines.loaders.reference import ReferenceLoader
+
+        return ReferenceLoader(config, info)
+    from pipelines.loaders.dali import DaliLoader
+
+    return DaliLoader(config, info)
+
+
+def read_variant(config: LoaderConfig) -> DatasetInfo:
+    """The variant's `dataset.json`, if there is something in it for this split and every rank.
+
+    Raises:
+        InputError: as `open_loader`.
     """
     if not is_local(config.variant):
         raise InputError(
@@ -113,14 +150,25 @@ def open_loader(config: LoaderConfig) -> Loader:
         raise InputError(
             f"the {config.split} split of {config.variant} has {samples} samples for {config.world_size} rank(s)"
         )
-    refuse_damaged(config.variant, info, config.split)
-    if config.kind == "reference":
-        from pipelines.loaders.reference import ReferenceLoader
+    return info
 
-        return ReferenceLoader(config, info)
-    from pipelines.loaders.dali import DaliLoader
 
-    return DaliLoader(config, info)
+def choose_loader(config: LoaderConfig) -> tuple[str, str]:
+    """What `auto` takes for a variant, and why: resident if its decoded splits have room in memory and on the disk.
+
+    The answer is the same for all splits of a variant, so that a run has one loader.
+    """
+    from pipelines.loaders.cache import decoded_bytes, room_bytes
+
+    info = read_variant(config)
+    need = sum(decoded_bytes(info, split) for split in SPLITS)
+    memory, disk = ROOM * psutil.virtual_memory().available, ROOM * room_bytes(config)
+    sizes = f"its {need / MIB:,.0f} MiB of decoded images"
+    if need > memory:
+        return "dali", f"{sizes} are more than half of the free memory"
+    if need > disk:
+        return "dali", f"{sizes} are more than half of the room in {config.cache}"
+    return "resident", f"{sizes} fit in memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +187,14 @@ class Share:
             return cls(first, end - first, -(-(end - first) // config.batch))
         full, smallest = divmod(samples // config.world_size, config.batch)
         return cls(first, end - first, full) if full else cls(first, smallest, 1)
+
+
+def epoch_order(config: LoaderConfig, share: Share, samples: int, epoch: int) -> NDArray[np.int64]:
+    """The places, in stored order, of all samples that this rank takes in an epoch, in its order (int64)."""
+    order = np.arange(samples)
+    if config.train:
+        order = epoch_rng(config.seed, epoch, purpose=0).permutation(order)
+    return order[share.first : share.first + share.samples]
 
 
 def epoch_rng(seed: int, epoch: int, purpose: int) -> np.random.Generator:

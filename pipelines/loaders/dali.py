@@ -15,7 +15,7 @@ from nvidia.dali import fn, pipeline_def, types
 from torch.utils.dlpack import from_dlpack
 
 from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_rng
-from pipelines.records import DatasetInfo, index_path, tar_path
+from pipelines.records import DatasetInfo, index_path, refuse_damaged, refuse_undecodable, tar_path
 
 SHUFFLE_BUFFER: Final = 1024
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
@@ -41,9 +41,14 @@ class DaliLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         state = self._state
+        refuse_damaged(self.config.variant, self.info, self.config.split)  # something may have changed since
         self._pipeline = self._build(state.epoch)
         for step in range(len(self)):
-            outputs = self._pipeline.run()
+            try:
+                outputs = self._pipeline.run()
+            except RuntimeError:  # DALI does not say which sample
+                refuse_undecodable(self.config.variant, self.info, self.config.split)
+                raise
             if step >= state.batches:
                 yield self._batch(outputs, LoaderState(state.epoch, step + 1))
         self._pipeline = None

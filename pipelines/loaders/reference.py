@@ -1,15 +1,15 @@
 """Plain PyTorch: a `Dataset` and a `DataLoader`, decoding with OpenCV. The yardstick, and the path for macOS."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_rng
-from pipelines.records import DatasetInfo, ShardReader, decode_jpeg
+from pipelines.errors import InputError
+from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.records import DatasetInfo, ShardReader, refuse_damaged, refuse_undecodable
 
 
 class ShardedImages(Dataset[tuple[torch.Tensor, int, int]]):
@@ -17,6 +17,7 @@ class ShardedImages(Dataset[tuple[torch.Tensor, int, int]]):
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
         shards = [shard for shard in info.split_shards(config.split) if shard.samples]
+        self.info = info
         self.readers = [ShardReader(config.variant, shard.name) for shard in shards]
         self.ends = np.cumsum([shard.samples for shard in shards])
 
@@ -26,8 +27,8 @@ class ShardedImages(Dataset[tuple[torch.Tensor, int, int]]):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
         shard = int(np.searchsorted(self.ends, index, side="right"))
         reader = self.readers[shard]
-        sample = reader.read(index - int(self.ends[shard]) + len(reader))
-        img_HWC = np.atleast_3d(decode_jpeg(sample.jpeg))
+        position = index - int(self.ends[shard]) + len(reader)
+        sample, img_HWC = reader.read(position), reader.decode(position, self.info)
         return torch.from_numpy(img_HWC).permute(2, 0, 1), sample.label, sample.row
 
 
@@ -49,7 +50,9 @@ class ReferenceLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         config, state = self.config, self._state
-        batches = [order.tolist() for order in self._batches(state.epoch)]
+        refuse_damaged(config.variant, self.info, config.split)  # something may have changed since the last epoch
+        order = epoch_order(config, self._share, len(self._images), state.epoch).tolist()
+        batches = [order[i * config.batch : (i + 1) * config.batch] for i in range(len(self))]
         workers = min(config.workers, len(batches))
         loader = DataLoader(
             self._images,
@@ -57,7 +60,7 @@ class ReferenceLoader:
             num_workers=workers,
             multiprocessing_context="forkserver" if workers else None,
         )
-        for step, (img_BCHW, label_B, rows_B) in enumerate(loader, start=state.batches):
+        for step, (img_BCHW, label_B, rows_B) in enumerate(self._told(loader), start=state.batches):
             yield Batch(
                 img_BCHW=img_BCHW.to(config.device),
                 label_B=label_B.to(config.device),
@@ -65,6 +68,13 @@ class ReferenceLoader:
                 host_rows_B=rows_B.numpy(),
                 state=LoaderState(state.epoch, step + 1),
             )
+
+    def _told(self, loader: Iterable[list[torch.Tensor]]) -> Iterator[list[torch.Tensor]]:
+        try:
+            yield from loader
+        except InputError:  # a worker's comes wrapped in its traceback
+            refuse_undecodable(self.config.variant, self.info, self.config.split)
+            raise
 
     def __enter__(self) -> "ReferenceLoader":
         return self
@@ -74,11 +84,3 @@ class ReferenceLoader:
     ) -> None:
         for reader in self._images.readers:
             reader.close()
-
-    def _batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        order = np.arange(len(self._images))
-        if self.config.train:
-            order = epoch_rng(self.config.seed, epoch, purpose=0).permutation(order)
-        share, size = self._share, self.config.batch
-        mine = order[share.first : share.first + share.samples]
-        return [mine[i * size : (i + 1) * size] for i in range(share.batches)]

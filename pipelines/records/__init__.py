@@ -18,7 +18,7 @@ from pipelines.records.format import (
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
 from pipelines.records.places import is_local, make_folder, place, remove_folder, replacing, sha256, write_atomically
 from pipelines.records.reader import ShardReader
-from pipelines.records.verify import find_faults, refuse_damaged
+from pipelines.records.verify import find_faults, is_as_written, refuse_damaged, refuse_undecodable
 from pipelines.records.writer import write_shard
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "find_faults",
     "index_path",
     "info_sha256",
+    "is_as_written",
     "is_local",
     "make_folder",
     "place",
@@ -40,6 +41,7 @@ __all__ = [
     "read_manifest",
     "read_table",
     "refuse_damaged",
+    "refuse_undecodable",
     "remove_folder",
     "replacing",
     "sha256",

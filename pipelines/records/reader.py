@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.records.format import MEMBERS, Sample, index_path, tar_path
+from pipelines.records.format import MEMBERS, DatasetInfo, Sample, index_path, tar_path
+from pipelines.records.jpeg import decode_jpeg
 from pipelines.records.places import is_local
 from pipelines.records.writer import INDEX_HEADER
 
@@ -77,6 +78,23 @@ class ShardReader:
         """The bytes of one member of the sample at `position`."""
         offset, size = self.spans[position][extension]
         return self._bytes[offset : offset + size].tobytes()
+
+    def decode(self, position: int, info: DatasetInfo) -> NDArray[np.uint8]:
+        """The image of the sample at `position`, uint8 `H x W x C` as `info` states it.
+
+        Raises:
+            InputError: it cannot be decoded, or has another shape; names shard, sample and key.
+        """
+        expected = (info.size_px, info.size_px, info.channels)
+        try:
+            img_HWC = np.atleast_3d(decode_jpeg(self.member(position, "jpg")))
+            if img_HWC.shape == expected:
+                return img_HWC
+            fault = f"an image of {img_HWC.shape} where {expected} is stated"
+        except ValueError as error:
+            fault = str(error)
+        folder, name = self._origin
+        raise InputError(f"{tar_path(folder, name)}, sample {position} ({self.read(position).key}): {fault}")
 
     def read(self, position: int) -> Sample:
         """The whole sample at `position` (0 is the first of the shard)."""

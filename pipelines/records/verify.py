@@ -18,17 +18,17 @@ from pipelines.records.format import (
     read_manifest,
     tar_path,
 )
-from pipelines.records.jpeg import decode_jpeg
 from pipelines.records.places import sha256
 from pipelines.records.reader import ShardReader
 
 HASHING_THREADS: Final = 4
 
 
-def refuse_damaged(folder: Path, info: DatasetInfo, split: str) -> None:
+def refuse_damaged(folder: Path, info: DatasetInfo, split: str, *, full: bool = False) -> None:
     """Check the manifest and a split's shards and indexes by their checksums, before anything is read from them.
 
-    A file of the same size and time is hashed once in a process; a split of 1.5 GB takes about a second.
+    A file of the same size and time is hashed once in a process, or every time if `full`; a split of 1.5 GB takes about
+    a second.
 
     Raises:
         InputError: one of them is not as it was written; names it.
@@ -37,22 +37,34 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str) -> None:
     for shard in info.split_shards(split):
         stated += _stated(folder, shard)
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
-        for (path, digest), found in zip(
-            stated, pool.map(_remembered_sha256, (path for path, _ in stated)), strict=True
-        ):
-            if found != digest:
+        sound = pool.map(lambda one: is_as_written(*one, full=full), stated)
+        for (path, _), is_sound in zip(stated, sound, strict=True):
+            if not is_sound:
                 raise InputError(
                     f"{path} is not as it was written (its checksum differs): fastfer verify says more; remove the "
                     "folder and make the records again"
                 )
 
 
-def _remembered_sha256(path: Path) -> str | None:
+def refuse_undecodable(folder: Path, info: DatasetInfo, split: str) -> None:
+    """Decode a split's images until one fails: for when a decoder failed that does not say where.
+
+    Raises:
+        InputError: one of them cannot be decoded; names shard, sample and key.
+    """
+    for shard in info.split_shards(split):
+        with ShardReader(folder, shard.name) as reader:
+            for position in range(len(reader)):
+                reader.decode(position, info)
+
+
+def is_as_written(path: Path, digest: str, *, full: bool = False) -> bool:
+    """Whether the file is there and has this SHA-256; hashed once for each size and time, or every time if `full`."""
     try:
         state = path.stat()
+        return digest == (sha256(path) if full else _sha256_of(path, state.st_size, state.st_mtime_ns))
     except OSError:
-        return None
-    return _sha256_of(path, state.st_size, state.st_mtime_ns)
+        return False
 
 
 @cache
@@ -92,13 +104,13 @@ def _shard_faults(
             yield f"{path} is not as it was written (its checksum differs)"
             return
     rows = kept.filter(pl.col("shard") == shard.name).sort("position")
-    shape = (info.size_px, info.size_px) if info.channels == 1 else (info.size_px, info.size_px, info.channels)
     with ShardReader(folder, shard.name) as reader:
         stated = list(rows.select("key", "label", "row").iter_rows())
         if (found := [(sample.key, sample.label, sample.row) for sample in reader]) != stated:
             yield f"{shard.name} holds other keys, labels or rows than the manifest ({len(found)} and {len(stated)})"
         for position in range(len(reader)):
-            img = decode_jpeg(reader.member(position, "jpg"))
-            if img.shape != shape:
-                yield f"{shard.name}, sample {position}: an image of {img.shape} where {shape} is stated"
+            try:
+                reader.decode(position, info)
+            except InputError as error:
+                yield str(error)
             advance(1)

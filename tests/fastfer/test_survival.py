@@ -22,6 +22,7 @@ from fastfer.variants import PARTS
 from pipelines.errors import InputError
 from pipelines.loaders import LOADERS, LoaderConfig, open_loader
 from pipelines.records import find_faults, read_info, read_manifest
+from tests.conftest import on_small_disk
 from tests.fastfer.conftest import digests
 from tests.fastfer.faces.test_images import huge_png
 
@@ -124,25 +125,14 @@ def test_workers_end_when_their_parent_is_killed(raw: Path, tmp_path: Path) -> N
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_shard(raw: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
-    disk.mkdir()
-    inside = (
-        f"mount -t tmpfs -o size=400k tmpfs {disk} && {' '.join(command(raw, disk))}; code=$?; "
-        f"cp -r {disk} {tmp_path}/seen; exit $code"
-    )
-    done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", inside],
-        capture_output=True,
-        text=True,
-        timeout=PLENTY_S,
-        check=False,
-    )
+    done, left = on_small_disk(disk, "400k", " ".join(command(raw, disk)))
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert os.strerror(errno.ENOSPC) in done.stderr
     assert "then give the same command again" in done.stderr
-    folder = tmp_path / "seen" / "demo-expw" / "preprocessed"
+    folder = left / "demo-expw" / "preprocessed"
     assert not (folder / "dataset.json").exists()
-    assert list(tmp_path.glob("seen/**/*.tmp")) == []
+    assert list(left.rglob("*.tmp")) == []
     for part in (folder / PARTS).glob("*-*.json"):  # what says it is finished is whole
         info = json.loads(part.read_text(encoding="utf-8"))["info"]
         assert hashlib.sha256((folder / f"{info['name']}.tar").read_bytes()).hexdigest() == info["tar_sha256"]

@@ -13,7 +13,7 @@ from fastfer.datasets.demo.build import build
 from fastfer.datasets.demo.plan import DemoConfig, DemoSet
 from fastfer.datasets.demo.portraits import portraits
 from fastfer.datasets.demo.truth import TRUTH_SCHEMA, read_truth
-from fastfer.progress import Track, untracked
+from pipelines.progress import Track, untracked
 
 __all__ = ["TRUTH_SCHEMA", "DemoConfig", "make_demo_data", "read_truth"]
 

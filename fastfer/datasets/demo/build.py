@@ -19,8 +19,8 @@ from fastfer.datasets.demo import expw, rafdb
 from fastfer.datasets.demo.plan import DemoConfig, DemoSet, ImagePlan
 from fastfer.datasets.demo.scenes import Picture, photograph
 from fastfer.datasets.demo.truth import TRUTH, TRUTH_SCHEMA, Written
-from fastfer.progress import Track
 from pipelines.errors import InputError
+from pipelines.progress import Track
 
 FORMAT_VERSION = 1
 """Raised whenever the same settings would give other bytes."""

@@ -13,7 +13,6 @@ from fastfer.config import TrainConfig
 from fastfer.evaluation.cross import cross
 from fastfer.evaluation.evaluate import FinishedRun, evaluate, finished_runs
 from fastfer.evaluation.metrics import METRICS
-from fastfer.progress import untracked
 from fastfer.study import train_and_test
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
@@ -22,6 +21,7 @@ from fastfer.training.learner import warmup_cosine
 from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
 from pipelines.errors import InputError
+from pipelines.progress import untracked
 from pipelines.records import read_manifest
 from tests.fastfer.conftest import DEMO_SETS
 

@@ -1,22 +1,25 @@
 """What every loader promises, asked of each of them alike."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
 from pipelines.errors import InputError
 from pipelines.loaders import LOADERS, Batch, LoaderConfig, open_loader
-from pipelines.records import read_manifest
+from pipelines.records import encode_jpeg, read_manifest
 from tests.conftest import make_records
 
 pytestmark = pytest.mark.parametrize("kind", LOADERS)
 
 
 def config(records: Path, kind: str, **changes: object) -> LoaderConfig:
-    start = LoaderConfig(variant=records, split="train", batch=8, train=True, seed=3, kind=kind, workers=0)
+    cache = records.parent / "cache"
+    start = LoaderConfig(variant=records, split="train", batch=8, train=True, seed=3, kind=kind, workers=0, cache=cache)
     return replace(start, **changes)
 
 
@@ -112,3 +115,52 @@ def test_a_shard_cut_short_is_refused_by_name(tmp_path: Path, kind: str) -> None
     tar.write_bytes(tar.read_bytes()[:-1024])
     with pytest.raises(InputError, match=r"train-00001\.tar"):
         open_loader(config(made, kind))
+
+
+def test_a_shard_that_changes_between_epochs_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    made = make_records(tmp_path / "changing", per_split={"train": 20})
+    with open_loader(config(made, kind)) as loader:
+        assert len(list(loader)) == 2
+        tar = made / "train-00001.tar"
+        changed = bytearray(tar.read_bytes())
+        changed[700] ^= 1
+        tar.write_bytes(changed)
+        loader.set_epoch(1)
+        if kind in {"auto", "resident"}:  # decoded before; the shards are not read any more
+            assert len(list(loader)) == 2
+        else:
+            with pytest.raises(InputError, match=r"train-00001\.tar"):
+                list(loader)
+
+
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer would refuse it: here it is made not to look."""
+    broken = encode_jpeg(np.zeros((32, 32), np.uint8))[:60]
+    monkeypatch.setattr("pipelines.records.writer.decode_jpeg", lambda _jpeg: np.zeros((32, 32), np.uint8))
+    monkeypatch.setattr("tests.conftest.encode_jpeg", lambda _img: broken)
+    made = make_records(tmp_path / "broken", per_split={"train": 8})
+    with (
+        pytest.raises(InputError, match=r"^[^\n]*train-00000\.tar, sample 0 \(key_0000\)[^\n]*$"),
+        open_loader(config(made, kind, train=False, workers=2)) as one,
+    ):
+        list(one)
+
+
+def test_opening_and_closing_leaves_no_memory_and_no_handle(records: Path, kind: str) -> None:
+    """Memory comes and goes by some MiB from round to round, so the least of several rounds is compared."""
+    process = psutil.Process()
+
+    def open_and_close(times: int) -> tuple[int, int]:
+        for _ in range(times):
+            with open_loader(config(records, kind)) as loader:
+                next(iter(loader))
+        gc.collect()
+        return process.memory_info().rss, process.num_fds()
+
+    open_and_close(20)
+    rounds = [open_and_close(30) for _ in range(6)]
+    (rss_before, rss_after), (files_before, files_after) = (
+        (min(part[:3]), min(part[3:])) for part in zip(*rounds, strict=True)
+    )
+    assert files_after <= files_before
+    assert rss_after - rss_before < 16 * 2**20

@@ -13,8 +13,8 @@ from fastfer.datasets.demo import DemoConfig, expw, make_demo_data, rafdb
 from fastfer.datasets.demo.build import build
 from fastfer.datasets.demo.plan import DemoSet
 from fastfer.datasets.demo.portraits import portraits
-from fastfer.progress import untracked
 from pipelines.errors import InputError
+from pipelines.progress import untracked
 from tests.fastfer.conftest import DEMO_SETS, digests
 from tests.fastfer.datasets.demo.conftest import TINY
 

@@ -1,0 +1,41 @@
+"""Host memory that is used again as soon as nobody holds it: fresh pages for every batch cost as much as filling them.
+
+The caching allocators of torch do this on a GPU and for pinned memory; for plain host memory nobody does.
+"""
+
+import sys
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+KEPT: Final = 8
+"""Buffers kept for reuse; a consumer that holds more batches at once gets fresh memory for the others."""
+
+
+class Buffers:
+    """Tensors of one shape and type. A tensor, or any view of it, may be held as long as one likes."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+        self._shape, self._dtype = shape, dtype
+        self._arrays: list[NDArray[np.generic]] = []
+
+    def take(self) -> torch.Tensor:
+        """A tensor with arbitrary contents that shares memory with no tensor that is still held."""
+        for i in range(len(self._arrays)):
+            if _holders(self._arrays, i) == FREE:
+                return torch.from_numpy(self._arrays[i])
+        fresh = np.empty(self._shape, self._dtype)
+        if len(self._arrays) < KEPT:
+            self._arrays.append(fresh)
+        return torch.from_numpy(fresh)
+
+
+def _holders(arrays: list[NDArray[np.generic]], i: int) -> int:
+    """References to an array; a tensor made of it by `from_numpy` holds one until its last view is gone."""
+    return sys.getrefcount(arrays[i])
+
+
+FREE: Final = _holders([np.empty(0)], 0)
+"""What `_holders` says of an array that only its list holds; it differs between versions of Python."""

@@ -1,0 +1,127 @@
+"""Whole split, decoded, where the batches are needed: in device memory, in pinned memory, or mapped from its file.
+
+A batch is one gather by index into memory that is used again and again; no image is touched in Python, and nothing
+waits for the device. The order is that of the reference loader.
+"""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+import psutil
+import torch
+
+from pipelines.buffers import Buffers
+from pipelines.errors import InputError
+from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.cache import decoded_split
+from pipelines.progress import Track
+from pipelines.records import DatasetInfo
+
+ROOM_ON_DEVICE: Final = 0.5
+"""Share of the free device memory that images may take: the network and its activations need the rest."""
+ROOM_ON_HOST: Final = 0.5
+STAGED_IMAGES: Final = 4096
+"""Images copied to the device at once."""
+WORD: Final = 8
+"""Bytes that are gathered as one number where an image is a multiple of them: nearly twice as fast as byte by byte."""
+
+
+class ResidentLoader:
+    """Gathers batches from a decoded split. `place` says where that is: `device`, `pinned` or `mapped`."""
+
+    def __init__(self, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
+        self.config, self.info = config, info
+        self._device = torch.device(config.device)
+        decoded = decoded_split(config, info, track)
+        self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes)
+        self._label_N, self._row_N = torch.from_numpy(decoded.label_N), decoded.row_N
+        self._share = Share.of(config, len(decoded.row_N))
+        self._state = LoaderState(0, 0)
+        self._images: torch.Tensor | None = PLACES[self.place](torch.from_numpy(decoded.img_NCHW), self._device)
+        shape = (config.batch, *decoded.img_NCHW.shape[1:])
+        self._buffers = Buffers(shape, np.uint8)
+
+    def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
+        """Choose the order of the next iteration, which starts after `consumed` batches."""
+        self._state = LoaderState(epoch, consumed)
+
+    def __len__(self) -> int:
+        return self._share.batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The epoch's order goes to the device once; each batch is then a few launches."""
+        epoch, size, samples = self._state.epoch, self.config.batch, self._share.samples
+        if self._images is None:
+            raise ValueError("the loader is closed")
+        order = epoch_order(self.config, self._share, len(self._row_N), epoch)
+        host_rows = self._row_N[order]
+        at = torch.from_numpy(order)
+        labels, rows = (each.to(self._device) for each in (self._label_N[at], torch.from_numpy(host_rows)))
+        gather = self._gather_of(self._images, at.to(self._images.device))
+        for step in range(self._state.batches, len(self)):
+            part = slice(step * size, min((step + 1) * size, samples))
+            yield Batch(gather(part), labels[part], rows[part], host_rows[part], LoaderState(epoch, step + 1))
+
+    def _gather_of(self, images: torch.Tensor, at: torch.Tensor) -> Callable[[slice], torch.Tensor]:
+        """The function that brings the images at a part of the order to the device."""
+        if images.is_cuda:
+            return lambda part: images.index_select(0, at[part])
+        image_bytes = images[0].numel()
+        word = torch.int64 if image_bytes % WORD == 0 else torch.uint8
+        words = images.view(len(images), -1).view(word)
+        pinned = self._device.type == "cuda"
+
+        def gather(part: slice) -> torch.Tensor:
+            count = part.stop - part.start
+            if pinned:
+                out = torch.empty((count, *images.shape[1:]), dtype=torch.uint8, pin_memory=True)
+            else:
+                out = self._buffers.take()[:count]
+            torch.index_select(words, 0, at[part], out=out.view(count, -1).view(word))
+            return out.to(self._device, non_blocking=True) if pinned else out
+
+        return gather
+
+    def __enter__(self) -> "ResidentLoader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._images = None
+
+
+def choose_place(asked: str, device: torch.device, size_bytes: int) -> str:
+    """Where the images are held: as asked, else by the room that is measured.
+
+    On a CPU device `mapped` is as fast as a copy, and processes share it.
+
+    Raises:
+        InputError: pinned memory is asked for without a GPU.
+    """
+    if device.type != "cuda":
+        if asked == "pinned":
+            raise InputError("PLACE=pinned is for a GPU, and there is none here: leave it away")
+        return "mapped" if asked == "auto" else asked
+    if asked != "auto":
+        return asked
+    if size_bytes <= ROOM_ON_DEVICE * torch.cuda.mem_get_info(device)[0]:
+        return "device"
+    return "pinned" if size_bytes <= ROOM_ON_HOST * psutil.virtual_memory().available else "mapped"
+
+
+def _on_device(img_NCHW: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on the device, made in parts so that the host needs no second one."""
+    copy = torch.empty(img_NCHW.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(img_NCHW), STAGED_IMAGES):
+        copy[start : start + STAGED_IMAGES].copy_(img_NCHW[start : start + STAGED_IMAGES])
+    return copy
+
+
+PLACES: Final[dict[str, Callable[[torch.Tensor, torch.device], torch.Tensor]]] = {
+    "device": _on_device,
+    "pinned": lambda img_NCHW, _device: img_NCHW.pin_memory(),
+    "mapped": lambda img_NCHW, _device: img_NCHW,
+}

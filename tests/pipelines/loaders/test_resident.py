@@ -1,0 +1,157 @@
+"""Decoded once, whoever asks first; held where there is room; never half, never stale."""
+
+import json
+import multiprocessing
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.errors import InputError
+from pipelines.loaders import LoaderConfig, base, choose_loader, open_loader
+from pipelines.loaders.cache import cache_file, decoded_split
+from pipelines.loaders.resident import choose_place
+from pipelines.progress import untracked
+from pipelines.records import ShardReader, decode_jpeg, read_info, sha256
+from tests.conftest import make_records, on_small_disk
+
+
+def config(records: Path, cache: Path, **changes: object) -> LoaderConfig:
+    start = LoaderConfig(variant=records, split="test", batch=8, train=False, kind="resident", cache=cache)
+    return replace(start, **changes)
+
+
+@pytest.mark.parametrize("place", ["mapped", "device"])
+def test_images_are_exactly_those_that_the_decoder_gives(records: Path, tmp_path: Path, place: str) -> None:
+    readers = [ShardReader(records, shard.name) for shard in read_info(records).split_shards("test")]
+    decoded = [decode_jpeg(sample.jpeg) for reader in readers for sample in reader]
+    with open_loader(config(records, tmp_path, place=place)) as loader:
+        found = torch.cat([batch.img_BCHW for batch in loader])
+    assert np.array_equal(found[:, 0].numpy(), decoded)
+
+
+def test_the_order_is_the_reference_loaders(records: Path, tmp_path: Path) -> None:
+    ours = config(records, tmp_path, split="train", train=True, seed=5)
+    with open_loader(ours) as one, open_loader(replace(ours, kind="reference", workers=0)) as other:
+        for epoch in (0, 1):
+            one.set_epoch(epoch)
+            other.set_epoch(epoch)
+            for a, b in zip(one, other, strict=True):
+                assert a.host_rows_B.tolist() == b.host_rows_B.tolist()
+                assert torch.equal(a.img_BCHW, b.img_BCHW)
+
+
+def test_odd_sizes_and_colour_are_gathered_too(tmp_path: Path) -> None:
+    made = make_records(tmp_path / "odd", per_split={"train": 9}, size_px=31)
+    with open_loader(config(made, tmp_path / "cache", split="train")) as loader:
+        assert sum(len(batch) for batch in loader) == 9
+
+
+def test_it_is_decoded_once_and_again_when_damaged(records: Path, tmp_path: Path) -> None:
+    settings = config(records, tmp_path)
+    path = decoded_split(settings, read_info(records), untracked).path
+    whole, made = sha256(path), path.stat().st_mtime_ns
+    decoded_split(settings, read_info(records), untracked)
+    assert path.stat().st_mtime_ns == made
+    damaged = bytearray(path.read_bytes())
+    damaged[100] ^= 255
+    path.write_bytes(damaged)
+    assert sha256(decoded_split(settings, read_info(records), untracked).path) == whole
+    path.with_suffix(".json").write_text(json.dumps({"shape": [1]}))
+    path.unlink()
+    assert sha256(decoded_split(settings, read_info(records), untracked).path) == whole
+    assert sorted(each.name for each in path.parent.iterdir()) == ["test.json", "test.lock", "test.u8"]
+
+
+def test_verify_full_hashes_what_was_hashed_before(records: Path, tmp_path: Path) -> None:
+    """A change that keeps size and time is seen by `full` alone."""
+    settings = config(records, tmp_path)
+    path = decoded_split(settings, read_info(records), untracked).path
+    decoded_split(settings, read_info(records), untracked)
+    before, state = sha256(path), path.stat()
+    damaged = bytearray(path.read_bytes())
+    damaged[100] ^= 255
+    path.write_bytes(damaged)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    decoded_split(settings, read_info(records), untracked)
+    assert sha256(path) != before
+    decoded_split(replace(settings, verify="full"), read_info(records), untracked)
+    assert sha256(path) == before
+
+
+def _open(settings: LoaderConfig, answers: object) -> None:
+    path = decoded_split(settings, read_info(settings.variant), untracked).path
+    answers.put((sha256(path), path.stat().st_mtime_ns))  # type: ignore[attr-defined]
+
+
+def test_two_processes_at_once_decode_once(records: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    settings = config(records, tmp_path, split="train")
+    processes = [context.Process(target=_open, args=(settings, answers)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = {answers.get(timeout=100) for _ in processes}
+    for process in processes:
+        process.join()
+    assert len(found) == 1
+
+
+FULL_DISK = """
+import shutil, sys
+from pathlib import Path
+from pipelines.errors import InputError
+from pipelines.loaders import LoaderConfig, cache, open_loader
+records, disk = map(Path, sys.argv[1:])
+config = LoaderConfig(variant=records, split="train", batch=8, train=True, kind="resident", cache=disk)
+for usage in (shutil.disk_usage, lambda _path, usage=shutil.disk_usage("/"): usage):
+    cache.shutil.disk_usage = usage
+    try:
+        open_loader(config)
+    except InputError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    """It is found at once; where that is kept from it, in the middle of writing."""
+    large = make_records(tmp_path / "large", per_split={"train": 90})
+    script = tmp_path / "script.py"
+    script.write_text(FULL_DISK, encoding="utf-8")
+    disk = tmp_path / "disk"
+    done, left = on_small_disk(disk, "64k", f"PYTHONPATH=. {sys.executable} {script} {large} {disk}")
+    errors = done.stdout.splitlines()
+    assert len(errors) == 2, done.stderr
+    assert all("No space left on device" in line and "CACHE=" in line for line in errors)
+    assert [path.suffix for path in left.rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_auto_takes_what_fits_and_says_why(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = config(records, tmp_path, kind="auto")
+    kind, why = choose_loader(settings)
+    assert kind == "resident"
+    assert "fit in memory" in why
+    monkeypatch.setattr("pipelines.loaders.cache.room_bytes", lambda _config: 1000)
+    assert choose_loader(settings) == (
+        "dali",
+        f"its 0 MiB of decoded images are more than half of the room in {tmp_path}",
+    )
+    monkeypatch.setattr(base, "ROOM", 0.0)
+    assert "free memory" in choose_loader(settings)[1]
+
+
+def test_where_images_are_held_on_a_cpu() -> None:
+    cpu = torch.device("cpu")
+    assert choose_place("auto", cpu, 10) == "mapped"
+    assert choose_place("device", cpu, 10) == "device"
+    with pytest.raises(InputError, match="PLACE=pinned is for a GPU"):
+        choose_place("pinned", cpu, 10)
+
+
+def test_a_cache_is_found_by_the_records_checksum(records: Path, tmp_path: Path) -> None:
+    other = make_records(tmp_path / "other", per_split={"test": 5})
+    assert cache_file(config(records, tmp_path)) != cache_file(config(other, tmp_path))
