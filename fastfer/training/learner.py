@@ -105,7 +105,7 @@ class Learner:
 
     def _prepared(self, batch: Batch, epoch: int) -> Batch:
         """Augmented and standardised: what the network takes."""
-        img_BCHW = batch.img_BCHW if self.policy is None else self.policy(batch.img_BCHW, batch.host_rows_B, epoch)
+        img_BCHW = batch.img_BCHW if self.policy is None else self.policy(batch.img_BCHW, batch.draw_keys_B, epoch)
         return replace(batch, img_BCHW=self.preprocessing(img_BCHW))
 
     def checkpoint(self, run: Run, epoch: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From records to batches on the device. Every loader keeps one contract (`tests/pipelines/loaders`)."""
 
 from pipelines.loaders.base import CACHE, LOADERS, Batch, Loader, LoaderConfig, LoaderState, choose_loader, open_loader
+from pipelines.loaders.joint import open_joint
 from pipelines.loaders.prefetch import prefetched
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "LoaderConfig",
     "LoaderState",
     "choose_loader",
+    "open_joint",
     "open_loader",
     "prefetched",
 ]

@@ -1,10 +1,10 @@
 """What every loader is: its settings, its batches, and the one function that opens it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import numpy as np
 import psutil
@@ -20,6 +20,8 @@ PLACES: Final = ("auto", "device", "pinned", "mapped")
 VERIFY: Final = ("once", "full")
 CACHE: Final = Path("data/cache")
 MIB: Final = 2**20
+PASS_BITS: Final = 40
+"""Rows are below two to this."""
 ROOM: Final = 0.5
 """Share of the free memory, or of the disk, that `auto` lets decoded images take."""
 
@@ -28,17 +30,18 @@ ROOM: Final = 0.5
 class LoaderConfig:
     """Where the samples come from and how they are dealt out.
 
-    `train` shuffles and drops a short last batch (unless it is the only one); otherwise every row comes exactly once,
-    in stored order, and the last batch may be short. `batch` is images per step and rank. `workers` are decoding
-    threads (dali, and resident's first use) or processes (reference; 0 decodes in this process). `cache` is where
-    resident keeps decoded images, `place` where it holds them (see `resident`). `verify` full hashes all files again
-    that were hashed before in this process.
+    `train` shuffles and, with `drop_last`, drops a short last batch (unless it is the only one); otherwise every row
+    comes exactly once, in stored order, and the last batch may be short. `batch` is images per step and rank. `workers`
+    are decoding threads (dali, and resident's first use) or processes (reference; 0 decodes in this process). `cache`
+    is where resident keeps decoded images, `place` where it holds them (see `resident`). `verify` full hashes all files
+    again that were hashed before in this process.
     """
 
     variant: Path
     split: str
     batch: int
     train: bool
+    drop_last: bool = True
     seed: int = 0
     kind: str = "dali"
     device: str = "cpu"
@@ -74,7 +77,8 @@ class Batch:
     """Images and labels on the device; the manifest rows there (`rows_B`) and on the host (`host_rows_B`).
 
     `img_BCHW` is uint8 in 0..255, `label_B` and `rows_B` int64. `state` is the loader's after this batch, so that a
-    resume counts what was consumed, not what was prefetched.
+    resume counts what was consumed, not what was prefetched. `pass_B` counts how often each row came in this epoch
+    before, where rows come again (a joint loader's mixture); None where none does.
     """
 
     img_BCHW: torch.Tensor
@@ -82,31 +86,47 @@ class Batch:
     rows_B: torch.Tensor
     host_rows_B: NDArray[np.int64]
     state: LoaderState
+    pass_B: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.host_rows_B)
 
+    @property
+    def draw_keys_B(self) -> NDArray[np.int64]:
+        """What augmentation draws belong to: the row, made another number each time it comes again in an epoch."""
+        return self.host_rows_B if self.pass_B is None else self.host_rows_B + (self.pass_B << PASS_BITS)
 
-class Loader(AbstractContextManager["Loader"], Protocol):
-    """Iterates one epoch's batches; as a context it frees threads and device memory at the end."""
 
-    info: DatasetInfo
+class Loader(ABC):
+    """Iterates one epoch's batches; as a context it frees threads and memory at the end."""
+
+    def __init__(self, config: LoaderConfig, info: DatasetInfo, share: "Share") -> None:
+        self.config: Final = config
+        self.info: Final = info
+        self._share: Final = share
+        self._state = LoaderState(0, 0)
 
     def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
         """Choose the epoch (and so the order) of the next iteration, which starts after `consumed` batches."""
-        ...
+        self._state = LoaderState(epoch, consumed)
 
     def __len__(self) -> int:
         """Batches of one epoch on this rank."""
-        ...
+        return self._share.batches
 
+    @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
         """Batches of the epoch that was set."""
-        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free threads, files and memory."""
 
     def __enter__(self) -> Self:
-        """The loader itself."""
-        ...
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
 
 def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
@@ -180,13 +200,22 @@ class Share:
     batches: int
 
     @classmethod
-    def of(cls, config: LoaderConfig, samples: int) -> Self:
+    def of(cls, config: LoaderConfig, info: DatasetInfo) -> Self:
+        """This rank's part of the split that `config` names."""
+        samples = sum(shard.samples for shard in info.split_shards(config.split))
+        return cls.of_samples(config, samples)
+
+    @classmethod
+    def of_samples(cls, config: LoaderConfig, samples: int) -> Self:
         """Contiguous parts as DALI cuts them; in training all ranks take as many steps as the smallest part allows."""
         first, end = (samples * (config.rank + i) // config.world_size for i in (0, 1))
         if not config.train:
             return cls(first, end - first, -(-(end - first) // config.batch))
-        full, smallest = divmod(samples // config.world_size, config.batch)
-        return cls(first, end - first, full) if full else cls(first, smallest, 1)
+        smallest = samples // config.world_size
+        full = smallest // config.batch
+        if full and (config.drop_last or smallest % config.batch == 0):
+            return cls(first, full * config.batch, full)
+        return cls(first, smallest, -(-smallest // config.batch))
 
 
 def epoch_order(config: LoaderConfig, share: Share, samples: int, epoch: int) -> NDArray[np.int64]:

@@ -6,7 +6,6 @@ therefore built anew each epoch: 0.08 s on a CPU. Labels and rows travel as raw 
 """
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
@@ -14,30 +13,21 @@ import torch
 from nvidia.dali import fn, pipeline_def, types
 from torch.utils.dlpack import from_dlpack
 
-from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_rng
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_rng
 from pipelines.records import DatasetInfo, index_path, refuse_damaged, refuse_undecodable, tar_path
 
 SHUFFLE_BUFFER: Final = 1024
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
 
 
-class DaliLoader:
+class DaliLoader(Loader):
     """The default loader. Rows are dealt to ranks by DALI's own reader, in contiguous parts of the epoch's order."""
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
-        self.config, self.info = config, info
+        super().__init__(config, info, Share.of(config, info))
         self._device = torch.device(config.device)
         self._shards = [shard for shard in info.split_shards(config.split) if shard.samples]
-        self._share = Share.of(config, sum(shard.samples for shard in self._shards))
-        self._state = LoaderState(0, 0)
         self._pipeline: Any = None
-
-    def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
-        """Choose the order of the next iteration; `consumed` batches of it are read and passed over."""
-        self._state = LoaderState(epoch, consumed)
-
-    def __len__(self) -> int:
-        return self._share.batches
 
     def __iter__(self) -> Iterator[Batch]:
         state = self._state
@@ -53,12 +43,8 @@ class DaliLoader:
                 yield self._batch(outputs, LoaderState(state.epoch, step + 1))
         self._pipeline = None
 
-    def __enter__(self) -> "DaliLoader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Free what the loader holds."""
         self._pipeline = None
 
     def _build(self, epoch: int) -> Any:

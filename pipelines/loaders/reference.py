@@ -1,14 +1,13 @@
 """Plain PyTorch: a `Dataset` and a `DataLoader`, decoding with OpenCV. The yardstick, and the path for macOS."""
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.records import DatasetInfo, ShardReader, refuse_damaged, refuse_undecodable
 
 
@@ -32,21 +31,12 @@ class ShardedImages(Dataset[tuple[torch.Tensor, int, int]]):
         return torch.from_numpy(img_HWC).permute(2, 0, 1), sample.label, sample.row
 
 
-class ReferenceLoader:
+class ReferenceLoader(Loader):
     """A global shuffle per (seed, epoch), dealt to ranks in contiguous parts."""
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
-        self.config, self.info = config, info
+        super().__init__(config, info, Share.of(config, info))
         self._images = ShardedImages(config, info)
-        self._share = Share.of(config, len(self._images))
-        self._state = LoaderState(0, 0)
-
-    def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
-        """Choose the order of the next iteration, which starts after `consumed` batches."""
-        self._state = LoaderState(epoch, consumed)
-
-    def __len__(self) -> int:
-        return self._share.batches
 
     def __iter__(self) -> Iterator[Batch]:
         config, state = self.config, self._state
@@ -76,11 +66,7 @@ class ReferenceLoader:
             refuse_undecodable(self.config.variant, self.info, self.config.split)
             raise
 
-    def __enter__(self) -> "ReferenceLoader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Free what the loader holds."""
         for reader in self._images.readers:
             reader.close()

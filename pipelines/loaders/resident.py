@@ -5,7 +5,6 @@ waits for the device. The order is that of the reference loader.
 """
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Final
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from pipelines.buffers import Buffers
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.loaders.cache import decoded_split
 from pipelines.progress import Track
 from pipelines.records import DatasetInfo
@@ -28,27 +27,18 @@ WORD: Final = 8
 """Bytes that are gathered as one number where an image is a multiple of them: nearly twice as fast as byte by byte."""
 
 
-class ResidentLoader:
+class ResidentLoader(Loader):
     """Gathers batches from a decoded split. `place` says where that is: `device`, `pinned` or `mapped`."""
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
-        self.config, self.info = config, info
+        super().__init__(config, info, Share.of(config, info))
         self._device = torch.device(config.device)
         decoded = decoded_split(config, info, track)
         self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes)
         self._label_N, self._row_N = torch.from_numpy(decoded.label_N), decoded.row_N
-        self._share = Share.of(config, len(decoded.row_N))
-        self._state = LoaderState(0, 0)
         self._images: torch.Tensor | None = PLACES[self.place](torch.from_numpy(decoded.img_NCHW), self._device)
         shape = (config.batch, *decoded.img_NCHW.shape[1:])
         self._buffers = Buffers(shape, np.uint8)
-
-    def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
-        """Choose the order of the next iteration, which starts after `consumed` batches."""
-        self._state = LoaderState(epoch, consumed)
-
-    def __len__(self) -> int:
-        return self._share.batches
 
     def __iter__(self) -> Iterator[Batch]:
         """The epoch's order goes to the device once; each batch is then a few launches."""
@@ -84,12 +74,8 @@ class ResidentLoader:
 
         return gather
 
-    def __enter__(self) -> "ResidentLoader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Free what the loader holds."""
         self._images = None
 
 

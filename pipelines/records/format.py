@@ -8,10 +8,12 @@ A sample's members share its key as base name, in the order of `MEMBERS`: `.jpg`
 ASCII digit, `.row` the manifest row as eight bytes (little-endian int64), `.json` what else is known of it.
 """
 
+import hashlib
 import io
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -96,23 +98,58 @@ def describe(
     """The `DatasetInfo` of finished shards and the manifest beside them in `folder`."""
     kept = read_manifest(folder).filter(pl.col("status") == "kept")
     counted = {(split, label): count for split, label, count in kept.group_by("split", "label").len().iter_rows()}
-    train = [shard for shard in shards if shard.split == "train" and shard.samples] or shards
-    pixels = sum(shard.samples for shard in train) * size_px**2
-    mean = np.sum([shard.pixel_sum for shard in train], axis=0) / pixels
-    square = np.sum([shard.pixel_square_sum for shard in train], axis=0) / pixels
+    mean, std = _pixel_statistics(shards, size_px)
     return DatasetInfo(
         dataset=dataset,
         variant=variant,
         classes=list(classes),
         channels=len(mean),
         size_px=size_px,
-        pixel_mean=[round(float(value) / 255, 6) for value in mean],
-        pixel_std=[round(float(value) / 255, 6) for value in np.sqrt(square - mean**2)],
+        pixel_mean=mean,
+        pixel_std=std,
         counts={s: {name: counted.get((s, i), 0) for i, name in enumerate(classes)} for s in SPLITS},
         shards=shards,
         manifest_sha256=sha256(folder / MANIFEST_NAME),
         settings=settings,
         code_version=code_version,
+    )
+
+
+def _pixel_statistics(shards: list[ShardInfo], size_px: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of the training images by channel, in 0..1; of all images where none trains."""
+    train = [shard for shard in shards if shard.split == "train" and shard.samples] or shards
+    pixels = sum(shard.samples for shard in train) * size_px**2
+    mean = np.sum([shard.pixel_sum for shard in train], axis=0) / pixels
+    square = np.sum([shard.pixel_square_sum for shard in train], axis=0) / pixels
+    std = np.sqrt(square - mean**2)
+    return [round(float(value) / 255, 6) for value in mean], [round(float(value) / 255, 6) for value in std]
+
+
+def merge_infos(infos: Sequence[DatasetInfo]) -> DatasetInfo:
+    """The description of several variants taken as one: counts and pixel statistics of all their images.
+
+    Raises:
+        InputError: they differ in classes, channels or size.
+    """
+    first = infos[0]
+    for info in infos[1:]:
+        for name in ("classes", "channels", "size_px"):
+            if getattr(info, name) != getattr(first, name):
+                raise InputError(
+                    f"{first.dataset} and {info.dataset} cannot be mixed, as their {name} differ "
+                    f"({getattr(first, name)} and {getattr(info, name)}): make their records with the same settings"
+                )
+    shards = [shard for info in infos for shard in info.shards]
+    mean, std = _pixel_statistics(shards, first.size_px)
+    return replace(
+        first,
+        dataset="+".join(info.dataset for info in infos),
+        pixel_mean=mean,
+        pixel_std=std,
+        counts={s: {name: sum(info.counts[s][name] for info in infos) for name in first.classes} for s in SPLITS},
+        shards=shards,
+        manifest_sha256=hashlib.sha256("".join(info.manifest_sha256 for info in infos).encode()).hexdigest(),
+        settings={info.dataset: info.settings for info in infos},
     )
 
 

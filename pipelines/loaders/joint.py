@@ -1,0 +1,165 @@
+"""Several variants as one: every batch a random mixture of their images, the joint training of a study.
+
+Each part keeps its own loader (of any kind) and hands over as many images as a batch's mixture asks for. Rows index
+the parts' manifests laid one behind the other: `offsets` says where each begins. Which part each place of an epoch
+belongs to is drawn once from (seed, epoch), so the mixture of a batch varies as it would in one shuffled set.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipelines.errors import InputError
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_rng, open_loader
+from pipelines.progress import Track, untracked
+from pipelines.records import merge_infos, read_manifest
+
+PASSES: Final = 2**16
+"""Passes over a part that one epoch may hold."""
+
+
+def open_joint(
+    parts: Sequence[LoaderConfig], *, mixture: Sequence[float] | None = None, track: Track = untracked
+) -> Loader:
+    """Open a loader over several variants; all settings but `variant` are those of the first part.
+
+    Args:
+        parts: one for each variant.
+        mixture: the share of the images that comes from each part, as positive numbers; in training a part that is
+            smaller than its share comes again within an epoch, and of none is anything left out. By default every
+            part is taken as it is, once.
+        track: as in `open_loader`.
+
+    Raises:
+        InputError: the variants differ in classes, channels or size, the mixture does not fit, or as `open_loader`.
+    """
+    return JointLoader(parts, mixture, track)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """Images of one part, as many at a time as one likes, pass after pass; `offset` is added to its rows."""
+
+    loader: Loader
+    offset: int
+    samples: int
+    batches: Iterator[Batch] | None = field(default=None, init=False)
+    held: Batch | None = field(default=None, init=False)
+    epoch: int = field(default=0, init=False)
+    done: int = field(default=0, init=False)
+
+    def start(self, epoch: int, given: int) -> None:
+        """Go to where `given` images of this epoch were handed over."""
+        self.epoch, self.done, self.held, self.batches = epoch, given, None, None
+
+    def take(self, count: int) -> Iterator[Batch]:
+        """The next `count` images, in batches as they come."""
+        while count:
+            held = self._next() if self.held is None else self.held
+            now, later = min(count, len(held)), len(held) - min(count, len(held))
+            yield _cut(held, slice(0, now))
+            self.held = _cut(held, slice(now, now + later)) if later else None
+            self.done += now
+            count -= now
+
+    def _next(self) -> Batch:
+        number, within = divmod(self.done, self.samples)
+        size = self.loader.config.batch
+        if self.batches is None or within == 0:
+            self.loader.set_epoch(self.epoch * PASSES + number, consumed=within // size)
+            self.batches = iter(self.loader)
+        batch = next(self.batches)
+        passed = within % size  # only where an epoch is taken up in the middle
+        host_rows_B = batch.host_rows_B + self.offset
+        moved = replace(
+            batch,
+            rows_B=batch.rows_B + self.offset,
+            host_rows_B=host_rows_B,
+            pass_B=np.full_like(host_rows_B, number),
+        )
+        return _cut(moved, slice(passed, len(moved)))
+
+
+class JointLoader(Loader):
+    """Mixes the batches of several loaders. `info` describes all variants together."""
+
+    def __init__(self, parts: Sequence[LoaderConfig], mixture: Sequence[float] | None, track: Track) -> None:
+        configs = [replace(parts[0], variant=part.variant, drop_last=False) for part in parts]
+        with ExitStack() as opened:
+            loaders = [opened.enter_context(open_loader(config, track)) for config in configs]
+            info = merge_infos([loader.info for loader in loaders])
+            samples = [Share.of(loader.config, loader.info).samples for loader in loaders]
+            self._wanted = wanted_images(samples, mixture)
+            self._opened = opened.pop_all()
+        alone = replace(parts[0], rank=0, world_size=1)  # the parts are dealt out already
+        super().__init__(parts[0], info, Share.of_samples(alone, int(self._wanted.sum())))
+        heights = [len(read_manifest(config.variant)) for config in configs]
+        self.offsets: Final = [0, *np.cumsum(heights)[:-1].tolist()]
+        self._streams = [_Stream(*one) for one in zip(loaders, self.offsets, samples, strict=True)]
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, consumed = self._state.epoch, self._state.batches
+        part_of_N = np.repeat(np.arange(len(self._streams)), self._wanted)
+        if self.config.train:
+            part_of_N = epoch_rng(self.config.seed, epoch, purpose=2).permutation(part_of_N)
+        size = self.config.batch
+        for stream, given in zip(self._streams, self._counts(part_of_N[: consumed * size]), strict=True):
+            stream.start(epoch, given)
+        for step in range(consumed, len(self)):
+            counts = self._counts(part_of_N[step * size : min((step + 1) * size, self._share.samples)])
+            pieces = [
+                piece for stream, count in zip(self._streams, counts, strict=True) for piece in stream.take(count)
+            ]
+            yield _joined(pieces, LoaderState(epoch, step + 1))
+
+    def _counts(self, part_of_n: NDArray[np.int64]) -> list[int]:
+        counts: list[int] = np.bincount(part_of_n, minlength=len(self._streams)).tolist()
+        return counts
+
+    def close(self) -> None:
+        """Free what the loader holds."""
+        for stream in self._streams:
+            stream.start(0, 0)  # lets go of what it holds
+        self._opened.close()
+
+
+def wanted_images(samples: Sequence[int], mixture: Sequence[float] | None) -> NDArray[np.int64]:
+    """Images of an epoch by part: the fewest that keep to the mixture and leave nothing out.
+
+    Raises:
+        InputError: the mixture has another number of parts, or a share that is not positive.
+    """
+    if mixture is None:
+        return np.array(samples, np.int64)
+    if len(mixture) != len(samples) or not all(0 < share < np.inf for share in mixture):
+        raise InputError(f"the mixture {tuple(mixture)} must give a positive share to each of {len(samples)} datasets")
+    share_K = np.array(mixture) / np.sum(mixture)
+    return np.asarray(np.rint(np.max(np.array(samples) / share_K) * share_K), np.int64)
+
+
+def _cut(batch: Batch, part: slice) -> Batch:
+    return replace(
+        batch,
+        img_BCHW=batch.img_BCHW[part],
+        label_B=batch.label_B[part],
+        rows_B=batch.rows_B[part],
+        host_rows_B=batch.host_rows_B[part],
+        pass_B=None if batch.pass_B is None else batch.pass_B[part],
+    )
+
+
+def _joined(pieces: Sequence[Batch], state: LoaderState) -> Batch:
+    passes = [piece.pass_B for piece in pieces if piece.pass_B is not None]
+    return Batch(
+        img_BCHW=torch.cat([piece.img_BCHW for piece in pieces]),
+        label_B=torch.cat([piece.label_B for piece in pieces]),
+        rows_B=torch.cat([piece.rows_B for piece in pieces]),
+        host_rows_B=np.concatenate([piece.host_rows_B for piece in pieces]),
+        state=state,
+        pass_B=np.concatenate(passes),
+    )

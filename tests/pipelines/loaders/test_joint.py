@@ -1,0 +1,147 @@
+"""Several variants in one loader: nothing left out, the mixture that was asked for, rows that can be told apart."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipelines.errors import InputError
+from pipelines.loaders import Batch, LoaderConfig, open_joint, open_loader
+from pipelines.records import read_info, read_manifest
+from tests.conftest import make_records
+
+KINDS = ("dali", "resident", "reference")
+pytestmark = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_records(tmp_path_factory.mktemp("other"), per_split={"train": 15, "test": 9})
+
+
+def parts(records: Path, other: Path, kind: str, **changes: object) -> list[LoaderConfig]:
+    start = LoaderConfig(
+        variant=records, split="train", batch=8, train=True, kind=kind, workers=0, cache=records.parent / "cache"
+    )
+    first = replace(start, **changes)
+    return [first, replace(first, variant=other)]
+
+
+def batches(
+    configs: list[LoaderConfig], epoch: int = 0, consumed: int = 0, mixture: tuple[float, ...] | None = None
+) -> list[Batch]:
+    with open_joint(configs, mixture=mixture) as loader:
+        loader.set_epoch(epoch, consumed=consumed)
+        found = list(loader)
+        assert len(found) + consumed == len(loader)
+        return found
+
+
+def rows(found: list[Batch]) -> list[int]:
+    return [row for batch in found for row in batch.host_rows_B.tolist()]
+
+
+def kept_rows(records: Path, other: Path, split: str) -> list[int]:
+    tables = [read_manifest(folder) for folder in (records, other)]
+    offsets = (0, len(tables[0]))
+    return [
+        offset + row
+        for table, offset in zip(tables, offsets, strict=True)
+        for row, where, status in table.select("row", "split", "status").iter_rows()
+        if where == split and status == "kept"
+    ]
+
+
+def test_without_a_mixture_each_row_comes_once_and_only_the_short_batch_is_dropped(
+    records: Path, other: Path, kind: str
+) -> None:
+    found = rows(batches(parts(records, other, kind)))
+    assert len(found) == (47 + 15) // 8 * 8
+    assert len(set(found)) == len(found)
+    assert set(found) < set(kept_rows(records, other, "train"))
+    every = rows(batches(parts(records, other, kind, drop_last=False)))
+    assert sorted(every) == sorted(kept_rows(records, other, "train"))
+
+
+def test_evaluation_gives_every_row_once_in_order(records: Path, other: Path, kind: str) -> None:
+    found = rows(batches(parts(records, other, kind, split="test", train=False)))
+    assert found == kept_rows(records, other, "test")
+
+
+def test_a_mixture_brings_the_smaller_part_again_and_leaves_nothing_out(records: Path, other: Path, kind: str) -> None:
+    first = len(read_manifest(records))
+    found = batches(parts(records, other, kind, drop_last=False), mixture=(1, 1))
+    counts = Counter(rows(found))
+    assert set(counts) == set(kept_rows(records, other, "train"))
+    from_each = [sum(count for row, count in counts.items() if (row < first) == own) for own in (True, False)]
+    assert from_each == [47, 47]
+    assert {count for row, count in counts.items() if row >= first} == {3, 4}  # 47 of 15
+    keys = np.concatenate([batch.draw_keys_B for batch in found])
+    assert len(set(keys.tolist())) == 94  # a row that comes again is augmented otherwise
+
+
+def test_images_and_labels_are_those_of_the_rows(records: Path, other: Path, kind: str) -> None:
+    of_row = {}
+    for config, offset in zip(parts(records, other, kind), (0, len(read_manifest(records))), strict=True):
+        with open_loader(replace(config, drop_last=False)) as alone:
+            for batch in alone:
+                for i, row in enumerate(batch.host_rows_B.tolist()):
+                    of_row[row + offset] = (batch.img_BCHW[i].clone(), int(batch.label_B[i]))
+    for batch in batches(parts(records, other, kind)):
+        assert batch.rows_B.tolist() == batch.host_rows_B.tolist()
+        for i, row in enumerate(batch.rows_B.tolist()):
+            img, label = of_row[row]
+            assert torch.equal(batch.img_BCHW[i], img)
+            assert int(batch.label_B[i]) == label
+
+
+def test_batches_are_mixed_and_differ_by_epoch(records: Path, other: Path, kind: str) -> None:
+    first = len(read_manifest(records))
+    found = batches(parts(records, other, kind))
+    shares = [(batch.host_rows_B < first).mean() for batch in found]
+    assert sum(0 < share < 1 for share in shares) >= 5
+    assert rows(found) == rows(batches(parts(records, other, kind)))
+    assert rows(found) != rows(batches(parts(records, other, kind), epoch=1))
+
+
+@pytest.mark.parametrize("mixture", [None, (1.0, 2.0)])
+def test_starting_after_some_batches_gives_the_identical_tail(
+    records: Path, other: Path, kind: str, mixture: tuple[float, ...] | None
+) -> None:
+    configs = parts(records, other, kind)
+    whole = batches(configs, epoch=1, mixture=mixture)
+    for consumed in range(0, len(whole) + 1, 2):
+        tail = batches(configs, epoch=1, consumed=consumed, mixture=mixture)
+        assert rows(tail) == rows(whole[consumed:])
+        assert [batch.state for batch in tail] == [batch.state for batch in whole[consumed:]]
+        assert [batch.draw_keys_B.tolist() for batch in tail] == [
+            batch.draw_keys_B.tolist() for batch in whole[consumed:]
+        ]
+
+
+def test_ranks_take_the_same_steps_and_share_no_row(records: Path, other: Path, kind: str) -> None:
+    ranks = [rows(batches(parts(records, other, kind, rank=rank, world_size=3))) for rank in range(3)]
+    assert len({len(found) for found in ranks}) == 1
+    assert len({row for found in ranks for row in found}) == sum(len(found) for found in ranks)
+
+
+def test_what_cannot_be_mixed_is_refused(records: Path, other: Path, kind: str, tmp_path: Path) -> None:
+    configs = parts(records, other, kind)
+    for mixture in ((1.0,), (1.0, 0.0), (1.0, float("nan"))):
+        with pytest.raises(InputError, match="positive share"):
+            open_joint(configs, mixture=mixture)
+    smaller = make_records(tmp_path / "smaller", per_split={"train": 9}, size_px=16)
+    with pytest.raises(InputError, match="size_px differ"):
+        open_joint([configs[0], replace(configs[0], variant=smaller)])
+
+
+def test_statistics_are_those_of_all_images(records: Path, other: Path, kind: str) -> None:
+    with open_joint(parts(records, other, kind)) as loader:
+        means = [read_info(folder).pixel_mean[0] for folder in (records, other)]
+        assert loader.info.pixel_mean[0] == pytest.approx((47 * means[0] + 15 * means[1]) / 62, abs=1e-5)
+        assert loader.info.counts["train"]["circle"] == sum(
+            read_info(folder).counts["train"]["circle"] for folder in (records, other)
+        )
