@@ -104,6 +104,7 @@ class TrainConfig:
 
     def loader_config(self, split: str, device: str = "cpu") -> "LoaderConfig":
         """How `split` of the records trained on is loaded."""
+        from pipelines.augment import STRONG
         from pipelines.loaders import LoaderConfig
 
         return LoaderConfig(
@@ -118,6 +119,7 @@ class TrainConfig:
             cache=self.cache,
             place=self.place,
             verify=self.verify,
+            policy=STRONG if self.aug == "online" else None,
         )
 
     def optimiser(self) -> Recipe:

@@ -41,7 +41,7 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], No
         open_loader(config.loader_config("val", str(fabric.device)), track) as val,
         closing(EpochLog(run.folder, [])) as log,
     ):
-        learner = Learner.of(run, fabric, steps_per_epoch=len(train))
+        learner = Learner.of(run, fabric, train)
         stopping = EarlyStopping(config.patience, config.min_delta)
         started = time.perf_counter()
         for epoch in range(1, config.epochs + 1):

@@ -18,7 +18,7 @@ from fastfer.evaluation.predict import Predictions, Preprocessing, predict
 from fastfer.models import build_model
 from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
-from pipelines.augment import STRONG, OnlinePolicy
+from pipelines.augment import OnlinePolicy
 from pipelines.loaders import Batch, Loader, prefetched
 from pipelines.probe import peak_device_mib, peak_rss_mib
 from pipelines.progress import Track
@@ -38,8 +38,8 @@ class Learner:
     label_smoothing: float
 
     @classmethod
-    def of(cls, run: Run, fabric: Fabric, *, steps_per_epoch: int) -> "Learner":
-        """Build everything from the run's settings."""
+    def of(cls, run: Run, fabric: Fabric, train: Loader) -> "Learner":
+        """Build everything from the run's settings and the loader of its training images."""
         config = run.config
         preprocessing = Preprocessing.of(run.info, config.image_size)
         network = build_model(
@@ -53,12 +53,13 @@ class Learner:
         recipe = config.optimiser()
         optimiser = torch.optim.AdamW(param_groups_weight_decay(network, recipe.weight_decay), lr=recipe.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, warmup_cosine(round(config.warmup_epochs * steps_per_epoch), config.epochs * steps_per_epoch)
+            optimiser, warmup_cosine(round(config.warmup_epochs * len(train)), config.epochs * len(train))
         )
         if config.compile:
             network.compile()
         stepped, optimiser = fabric.setup(network, optimiser)
-        policy = OnlinePolicy(STRONG, config.seed) if config.aug == "online" else None
+        online = train.config.policy
+        policy = None if online is None else OnlinePolicy(online, config.seed, skip=train.drawn)
         return cls(fabric, network, stepped, optimiser, schedule, preprocessing, policy, config.label_smoothing)
 
     def epoch(self, number: int, train: Loader, val: Loader, track: Track) -> EpochRow:

@@ -142,18 +142,19 @@ class Warper:
             out: float32 [B, C, H, W], on the same device.
             perspective: as in `warp`.
         """
-        batch, _, height_px, width_px = img_BCHW.shape
-        on_cpu = img_BCHW.device.type == "cpu"
-        chunk = min(batch, max(1, _CHUNK_PX // (height_px * width_px))) if on_cpu else batch
-        scratch = self._scratch_for((5, chunk, height_px, width_px), img_BCHW.device)
+        batch, channels, height_px, width_px = img_BCHW.shape
+        chunk = batch
+        if img_BCHW.device.type == "cpu":
+            chunk = min(batch, max(1, _CHUNK_PX // (height_px * width_px)) * torch.get_num_threads())
+        scratch = self._scratch_for((chunk, 5 + channels, height_px, width_px), img_BCHW.device)
         for start in range(0, batch, chunk):
             part = slice(start, min(start + chunk, batch))
-            to_unit(img_BCHW[part], out[part])
+            mine = scratch[: part.stop - part.start]
             out[part] = warp(
-                out[part],
+                to_unit(img_BCHW[part], mine[:, 5:]),
                 sampling_B33[part],
                 perspective=perspective,
-                scratch_5BHW=scratch[:, : part.stop - part.start],
+                scratch_5BHW=mine[:, :5].transpose(0, 1),
             )
 
     def _scratch_for(self, shape: tuple[int, ...], device: torch.device) -> Tensor:

@@ -11,6 +11,7 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
+from pipelines.augment.policy import Policy
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
@@ -34,7 +35,8 @@ class LoaderConfig:
     comes exactly once, in stored order, and the last batch may be short. `batch` is images per step and rank. `workers`
     are decoding threads (dali, and resident's first use) or processes (reference; 0 decodes in this process). `cache`
     is where resident keeps decoded images, `place` where it holds them (see `resident`). `verify` full hashes all files
-    again that were hashed before in this process.
+    again that were hashed before in this process. `policy` is the online policy that the batches will meet: a loader
+    may draw some of its operations itself, and says which (`Loader.drawn`).
     """
 
     variant: Path
@@ -51,6 +53,7 @@ class LoaderConfig:
     cache: Path = CACHE
     place: str = "auto"
     verify: str = "once"
+    policy: Policy | None = None
 
     def __post_init__(self) -> None:
         """Refuse impossible settings here rather than in the first batch."""
@@ -98,7 +101,12 @@ class Batch:
 
 
 class Loader(ABC):
-    """Iterates one epoch's batches; as a context it frees threads and memory at the end."""
+    """Iterates one epoch's batches; as a context it frees threads and memory at the end.
+
+    `drawn` names the operations of `config.policy` that the images went through already: the policy's `skip`.
+    """
+
+    drawn: frozenset[str] = frozenset()
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo, share: "Share") -> None:
         self.config: Final = config
