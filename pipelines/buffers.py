@@ -18,7 +18,7 @@ class Buffers:
     """Tensors of one shape and type. A tensor, or any view of it, may be held as long as one likes."""
 
     def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
-        self._shape, self._dtype = shape, dtype
+        self.shape, self._dtype = shape, dtype
         self._arrays: list[NDArray[np.generic]] = []
 
     def take(self) -> torch.Tensor:
@@ -26,7 +26,7 @@ class Buffers:
         for i in range(len(self._arrays)):
             if _holders(self._arrays, i) == FREE:
                 return torch.from_numpy(self._arrays[i])
-        fresh = np.empty(self._shape, self._dtype)
+        fresh = np.empty(self.shape, self._dtype)
         if len(self._arrays) < KEPT:
             self._arrays.append(fresh)
         return torch.from_numpy(fresh)

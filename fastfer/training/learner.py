@@ -59,7 +59,10 @@ class Learner:
             network.compile()
         stepped, optimiser = fabric.setup(network, optimiser)
         online = train.config.policy
-        policy = None if online is None else OnlinePolicy(online, config.seed, skip=train.drawn)
+        backend = "inductor" if config.compile else None
+        policy = (
+            None if online is None else OnlinePolicy(online, config.seed, skip=train.drawn, compile_backend=backend)
+        )
         return cls(fabric, network, stepped, optimiser, schedule, preprocessing, policy, config.label_smoothing)
 
     def epoch(self, number: int, train: Loader, val: Loader, track: Track) -> EpochRow:

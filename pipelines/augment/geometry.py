@@ -7,7 +7,7 @@ On a CPU the grid's planes fit the cache only in chunks of a few images, so they
 that are kept.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -20,8 +20,8 @@ from pipelines.augment.draws import Drawn
 
 Floats = NDArray[np.float64]
 
-_CHUNK_PX: Final = 200_000
-"""Output pixels warped at a time on a CPU (four images of 224 px); the planes of so many stay in cache."""
+_CHUNK_PX: Final = 100_000
+"""Pixels worked on at a time by each thread of a CPU (two images of 224 px); what they need stays in cache."""
 
 
 def _linear(xx: Floats, xy: Floats, yx: Floats, yy: Floats) -> Floats:
@@ -130,7 +130,8 @@ def warp(
 class Warper:
     """Warps whole batches chunk by chunk, in scratch memory that it keeps. Not for two threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, warp: Callable[..., Tensor] = warp) -> None:
+        self._warp = warp
         self._scratch = torch.empty(0)
 
     def __call__(self, img_BCHW: Tensor, sampling_B33: Tensor, out: Tensor, *, perspective: bool) -> None:
@@ -143,24 +144,29 @@ class Warper:
             perspective: as in `warp`.
         """
         batch, channels, height_px, width_px = img_BCHW.shape
-        chunk = batch
-        if img_BCHW.device.type == "cpu":
-            chunk = min(batch, max(1, _CHUNK_PX // (height_px * width_px)) * torch.get_num_threads())
-        scratch = self._scratch_for((chunk, 5 + channels, height_px, width_px), img_BCHW.device)
-        for start in range(0, batch, chunk):
-            part = slice(start, min(start + chunk, batch))
-            mine = scratch[: part.stop - part.start]
-            out[part] = warp(
-                to_unit(img_BCHW[part], mine[:, 5:]),
+        parts = list(chunks(img_BCHW, batch))
+        scratch = self._scratch_for((5 + channels, parts[0].stop, height_px, width_px), img_BCHW.device)
+        for part in parts:
+            mine = scratch[:, : part.stop - part.start]
+            out[part] = self._warp(
+                to_unit(img_BCHW[part], mine[5:].transpose(0, 1)),
                 sampling_B33[part],
                 perspective=perspective,
-                scratch_5BHW=mine[:, :5].transpose(0, 1),
+                scratch_5BHW=mine[:5],
             )
 
     def _scratch_for(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         if self._scratch.shape != shape or self._scratch.device != device:
             self._scratch = torch.empty(shape, device=device)
         return self._scratch
+
+
+def chunks(img_BCHW: Tensor, count: int) -> Iterator[slice]:
+    """Parts of `count` images to work on at a time: all at once on a GPU, as many as stay in cache on a CPU."""
+    size = count
+    if img_BCHW.device.type == "cpu":
+        size = max(1, _CHUNK_PX // img_BCHW[0].numel()) * torch.get_num_threads()
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def to_unit(img_BCHW: Tensor, out: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """The online policy: batches on the device in, augmented float batches out, each image with draws of its own.
 
 uint8 0..255 or float 0..1 [B, C, H, W] in, float32 0..1 of the same shape out. A branch runs on the images that drew it
-and on no others; their places come from the host, so nothing waits for the device. The same code runs on CPU and GPU.
+and on no others; their places come from the host, so nothing waits for the device. The same code runs on CPU and GPU:
+on a CPU in chunks of a few images, whose intermediate results stay in the cache.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -14,21 +15,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES, Warper, sampling_matrices, to_unit
+from pipelines.augment.geometry import MATRICES, Warper, chunks, sampling_matrices, to_unit, warp
 from pipelines.augment.operations import HIGHEST, OPERATIONS
 from pipelines.augment.policy import Policy
+from pipelines.buffers import Buffers
+
+Act = Callable[..., Tensor]
 
 
 class OnlinePolicy:
     """A policy ready to act on batches; it keeps scratch memory, so each thread needs its own."""
 
-    def __init__(self, policy: Policy, seed: int, *, skip: Collection[str] = ()) -> None:
+    def __init__(
+        self, policy: Policy, seed: int, *, skip: Collection[str] = (), compile_backend: str | None = None
+    ) -> None:
         """Check the table against what the operations can do.
 
         Args:
             policy: the table, such as STRONG.
             seed: 0..2**32 - 1.
             skip: operations drawn elsewhere, such as DRAWN_BY_DALI; the draws of the others stay as they are.
+            compile_backend: torch.compile's, such as "inductor", for the warp and each operation; None is eager. The
+                dispatch to the images that take an operation stays eager.
 
         Raises:
             ValueError: a range reaches beyond what its operation is made for, or `skip` names no operation.
@@ -44,7 +52,16 @@ class OnlinePolicy:
         self.policy: Final = policy
         self.seed: Final = seed
         self.skip: Final = frozenset(skip)
-        self._warper = Warper()
+
+        def ready(function: Act) -> Act:
+            if compile_backend is None:
+                return function
+            compiled: Act = torch.compile(function, backend=compile_backend, dynamic=True)
+            return compiled
+
+        self._operations: Final = {name: ready(function) for name, function in OPERATIONS.items()}
+        self._warper: Final = Warper(ready(warp))
+        self._buffers: Buffers | None = None
 
     @torch.no_grad()
     def __call__(self, img_BCHW: Tensor, rows_B: NDArray[np.int64], epoch: int, *, out: Tensor | None = None) -> Tensor:
@@ -66,7 +83,7 @@ class OnlinePolicy:
         if rows_B.shape != (batch,):
             raise ValueError(f"{batch} images need as many rows, got an array of shape {rows_B.shape}")
         if out is None:
-            out = torch.empty(img_BCHW.shape, device=img_BCHW.device)
+            out = self._fresh(img_BCHW)
         drawn = draw(self.policy, self.seed, epoch, rows_B, skip=self.skip)
         geometry = [one for one in drawn if one.operation.name in MATRICES]
         branches = [one for one in drawn if one.operation.name in OPERATIONS]
@@ -77,18 +94,30 @@ class OnlinePolicy:
         else:
             to_unit(img_BCHW, out)
         for one, index_n, params_nK in zip(branches, indices, params, strict=True):
-            _apply(one.operation.name, out, index_n, params_nK)
+            self._apply(one.operation.name, out, index_n, params_nK)
         return out
 
+    def _apply(self, name: str, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> None:
+        """Change the images at `index_n` in place."""
+        act = self._operations[name]
+        for part in chunks(img_BCHW, len(index_n)):
+            params = params_nK[part].unbind(1)
+            if len(index_n) == len(img_BCHW):
+                img_BCHW[part] = act(img_BCHW[part], *params)
+            else:
+                img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
 
-def _apply(name: str, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> None:
-    """Change the images at `index_n` in place."""
-    function = OPERATIONS[name]
-    if len(index_n) == len(img_BCHW):
-        img_BCHW.copy_(function(img_BCHW, *params_nK.unbind(1)))
-    else:
-        img_nCHW = img_BCHW.index_select(0, index_n)
-        img_BCHW.index_copy_(0, index_n, function(img_nCHW, *params_nK.unbind(1)))
+    def _fresh(self, like_BCHW: Tensor) -> Tensor:
+        """Float32 memory of this shape that nobody holds."""
+        if like_BCHW.device.type != "cpu":
+            return torch.empty(like_BCHW.shape, device=like_BCHW.device)
+        if (
+            self._buffers is None
+            or self._buffers.shape[1:] != like_BCHW.shape[1:]
+            or len(like_BCHW) > self._buffers.shape[0]
+        ):
+            self._buffers = Buffers(tuple(like_BCHW.shape), np.float32)
+        return self._buffers.take()[: len(like_BCHW)]
 
 
 def _to_device(

@@ -127,6 +127,21 @@ def test_a_new_result_is_not_overwritten_by_the_next_batch(batch: Tensor) -> Non
     assert torch.equal(first, kept)
 
 
+def test_a_smaller_batch_of_another_size_follows(batch: Tensor) -> None:
+    """The memory that is used again fits whatever comes."""
+    policy = OnlinePolicy(STRONG, 0)
+    for img in (batch, batch[:5], batch[:, :, :30], batch[:40]):
+        fresh = OnlinePolicy(STRONG, 0)(img, ROWS[: len(img)], 0)
+        assert torch.equal(policy(img, ROWS[: len(img)], 0), fresh)
+
+
+def test_compiled_it_gives_the_same(batch: Tensor) -> None:
+    compiled = OnlinePolicy(STRONG, 0, compile_backend="aot_eager")
+    for rows in (ROWS, ROWS[:20]):
+        eager = OnlinePolicy(STRONG, 0)(batch[: len(rows)], rows, 0)
+        torch.testing.assert_close(compiled(batch[: len(rows)], rows, 0), eager, atol=1e-5, rtol=0)
+
+
 def test_what_dali_draws_can_be_left_to_it(batch: Tensor) -> None:
     geometry = Policy(name="geometry", groups=STRONG.groups[:1])
     everything = {operation.name for operation in geometry.operations}
