@@ -44,7 +44,7 @@ INCIDENTAL: Final = {"shards", "runs", "cache", "place", "verify", "workers"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """One run. `batch` is images per step; `None` means: by the recipe, or as stored.
+    """One run. `batch` is images per step; `None` means: by the recipe, or as stored; `mixup`, `cutmix`: see `Mixing`.
 
     `shards`, `runs` and `cache` are the folders of all variants, of all runs, and of decoded images. They, `place`,
     `verify` (see `LoaderConfig`) and `workers` do not change the result and stay out of the run's name (`INCIDENTAL`).
@@ -60,6 +60,8 @@ class TrainConfig:
     lr: float | None = None
     weight_decay: float | None = None
     warmup_epochs: float = 2.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     label_smoothing: float = 0.1
     patience: int = 10
     min_delta: float = 0.001
@@ -86,6 +88,9 @@ class TrainConfig:
         for name in ("epochs", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("mixup", "cutmix"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise InputError(f"{name} is {getattr(self, name)}: it must be 0 (off) or an alpha above 0")
         if self.lr is not None and self.lr <= 0:
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
         if self.weights is not None and not self.pretrained:

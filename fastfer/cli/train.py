@@ -101,6 +101,8 @@ VERBS: Final = (
             _option("lr", "peak learning rate (default: the architecture's, scaled by batch)", float),
             _option("weight_decay", "default: the architecture's", float),
             _option("warmup_epochs", "epochs of rising learning rate", float),
+            _option("mixup", "mix pairs of images and labels: alpha, 0 for off", float),
+            _option("cutmix", "paste a part of another image, and of its label: alpha, 0 for off", float),
             _option("label_smoothing", "0 to 1", float),
             _option("patience", "epochs without a better validation macro-F1 before stopping", int),
             _option("min_delta", "what counts as better", float),

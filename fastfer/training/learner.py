@@ -17,6 +17,7 @@ from torch import nn
 from fastfer.evaluation.predict import Predictions, Preprocessing, predict
 from fastfer.models import build_model
 from fastfer.training.log import EpochRow
+from fastfer.training.mixing import Mixing
 from fastfer.training.run import Run
 from pipelines.augment import OnlinePolicy
 from pipelines.loaders import Batch, Loader, prefetched
@@ -35,6 +36,7 @@ class Learner:
     schedule: torch.optim.lr_scheduler.LambdaLR
     preprocessing: Preprocessing
     policy: OnlinePolicy | None
+    mixing: Mixing | None
     label_smoothing: float
 
     @classmethod
@@ -63,7 +65,9 @@ class Learner:
         policy = (
             None if online is None else OnlinePolicy(online, config.seed, skip=train.drawn, compile_backend=backend)
         )
-        return cls(fabric, network, stepped, optimiser, schedule, preprocessing, policy, config.label_smoothing)
+        mixes = config.mixup > 0 or config.cutmix > 0
+        mixing = Mixing(config.mixup, config.cutmix, config.seed, len(run.info.classes)) if mixes else None
+        return cls(fabric, network, stepped, optimiser, schedule, preprocessing, policy, mixing, config.label_smoothing)
 
     def epoch(self, number: int, train: Loader, val: Loader, track: Track) -> EpochRow:
         """Train on one epoch and validate."""
@@ -94,8 +98,9 @@ class Learner:
         images, waited = 0, Stopwatch()
         ready = prefetched(train, lambda batch: self._prepared(batch, epoch), self.fabric.device)
         for batch in waited.between(ready):
-            logits_BK = self.stepped(batch.img_BCHW)
-            loss = F.cross_entropy(logits_BK, batch.label_B, label_smoothing=self.label_smoothing)
+            img_BCHW, target = (batch.img_BCHW, batch.label_B) if self.mixing is None else self.mixing(batch)
+            logits_BK = self.stepped(img_BCHW)
+            loss = F.cross_entropy(logits_BK, target, label_smoothing=self.label_smoothing)
             self.optimiser.zero_grad(set_to_none=True)
             self.fabric.backward(loss)
             self.fabric.clip_gradients(self.stepped, self.optimiser, max_norm=1.0, error_if_nonfinite=False)

@@ -34,6 +34,7 @@ def train_config(shards: Path, runs: Path, **changes: object) -> TrainConfig:
         epochs=2,
         batch=16,
         lr=2e-3,
+        mixup=0.2,
         warmup_epochs=0.5,
         pretrained=False,
         shards=shards,
