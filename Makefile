@@ -17,7 +17,7 @@ export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo clean-demo demo-data check shards verify inspect export duplicates selection-report balance \
-  train evaluate cross report test lint format lock
+  train evaluate cross report peers test lint format lock
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -56,6 +56,8 @@ cross: $(READY)     ## test every run on the other dataset: [SELECT=]
 report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT=]
 	@$(FASTFER) report $(options)
 
+peers: $(READY)     ## environments of the benchmarks' rivals in .peers (13 GB): [NAMES=]
+	$(VENV)/bin/python -m benchmarks.peers.environments $(NAMES)
 test: $(READY)      ## the test suite
 	$(VENV)/bin/pytest
 lint: $(READY)      ## formatting, lint, types, import rules

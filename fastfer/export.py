@@ -3,15 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import polars as pl
 
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, decode_jpeg, replacing
+from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, replacing
 
 PARQUET_SCHEMA: Final = pl.Schema(
     {
@@ -81,41 +80,13 @@ def _to_parquet(source: Path, info: DatasetInfo, folder: Path, advance: Advance)
         pl.DataFrame(rows, schema=PARQUET_SCHEMA).write_parquet(folder / f"{shard.name}.parquet")
 
 
-class _Decoded:
-    """A split as FFCV's writer wants it: indexed, decoded; opened anew in each of its processes."""
-
-    def __init__(self, source: Path, shards: list[str]) -> None:
-        self._readers = [ShardReader(source, name) for name in shards]
-        self._at = [(reader, i) for reader, one in enumerate(self._readers) for i in range(len(one))]
-
-    def __len__(self) -> int:
-        return len(self._at)
-
-    def __getitem__(self, index: int) -> tuple[Any, int, int]:
-        reader, position = self._at[index]
-        sample = self._readers[reader].read(position)
-        img = decode_jpeg(sample.jpeg)
-        return (img[..., None] if img.ndim == 2 else img), sample.label, sample.row
-
-
 def _to_beton(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -> None:
-    """`<split>.beton` with the fields image (uint8 `H x W x C`), label and row."""
-    try:
-        from ffcv.fields import IntField, NDArrayField
-        from ffcv.writer import DatasetWriter
-    except ImportError:
-        raise InputError(
-            "TO=beton needs the package ffcv, which is built by hand: take TO=folder or TO=parquet"
-        ) from None
-    image = NDArrayField(np.dtype("uint8"), (info.size_px, info.size_px, info.channels))  # its own takes no gray
+    """`<split>.beton`, as LOADER=ffcv reads it."""
+    from pipelines.loaders.ffcv import write_beton  # imports torch: --help must not wait
+
     for split in SPLITS:
-        samples = _Decoded(source, [shard.name for shard in info.split_shards(split)])
-        if len(samples):
-            writer = DatasetWriter(
-                str(folder / f"{split}.beton"), {"image": image, "label": IntField(), "row": IntField()}
-            )
-            writer.from_indexed_dataset(samples)
-            advance(len(samples))
+        if any(shard.samples for shard in info.split_shards(split)):
+            advance(write_beton(folder / f"{split}.beton", source, info, split))
 
 
 EXPORTS: Final = {"folder": _to_folder, "parquet": _to_parquet, "beton": _to_beton}

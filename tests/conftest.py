@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,12 @@ import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
 
+from pipelines.loaders import LOADERS
 from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard
 
+PACKAGES = {"dali": "nvidia.dali", "ffcv": "ffcv"}
+LOADERS_HERE = [kind for kind in LOADERS if kind not in PACKAGES or find_spec(PACKAGES[kind].split(".")[0])]
+"""FFCV lives in an environment of its own, where DALI is not (`test_ffcv`)."""
 CLASSES = ("circle", "square", "cross")
 
 

@@ -4,19 +4,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
 
-from pipelines.augment.policy import Policy
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
 
-LOADERS: Final = ("auto", "dali", "resident", "reference")
+if TYPE_CHECKING:
+    from pipelines.augment import Policy  # imports kornia, which loading alone does not need
+
+LOADERS: Final = ("auto", "dali", "resident", "reference", "ffcv")
 PLACES: Final = ("auto", "device", "pinned", "mapped")
 VERIFY: Final = ("once", "full")
 CACHE: Final = Path("data/cache")
@@ -33,10 +35,10 @@ class LoaderConfig:
 
     `train` shuffles and, with `drop_last`, drops a short last batch (unless it is the only one); otherwise every row
     comes exactly once, in stored order, and the last batch may be short. `batch` is images per step and rank. `workers`
-    are decoding threads (dali, and resident's first use) or processes (reference; 0 decodes in this process). `cache`
-    is where resident keeps decoded images, `place` where it holds them (see `resident`). `verify` full hashes all files
-    again that were hashed before in this process. `policy` is the online policy that the batches will meet: a loader
-    may draw some of its operations itself, and says which (`Loader.drawn`).
+    are decoding threads (dali, ffcv, and resident's first use) or processes (reference; 0 decodes in this process).
+    `cache` is where resident and ffcv keep decoded images, `place` where resident holds them (see there). `verify` full
+    hashes all files again that were hashed before in this process. `policy` is the online policy that the batches will
+    meet: a loader may draw some of its operations itself, and says which (`Loader.drawn`).
     """
 
     variant: Path
@@ -53,7 +55,7 @@ class LoaderConfig:
     cache: Path = CACHE
     place: str = "auto"
     verify: str = "once"
-    policy: Policy | None = None
+    policy: "Policy | None" = None
 
     def __post_init__(self) -> None:
         """Refuse impossible settings here rather than in the first batch."""
@@ -157,6 +159,10 @@ def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
         from pipelines.loaders.reference import ReferenceLoader
 
         return ReferenceLoader(config, info)
+    if kind == "ffcv":
+        from pipelines.loaders.ffcv import FfcvLoader
+
+        return FfcvLoader(config, info)
     from pipelines.loaders.dali import DaliLoader
 
     return DaliLoader(config, info)

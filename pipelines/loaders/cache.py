@@ -1,9 +1,11 @@
 """The decoded cache: a split's images as one memory-mapped uint8 array, made of the shards on first use.
 
-`<cache>/<SHA-256 of dataset.json>/<split>.u8` holds the pixels, `N x C x H x W` in stored order, and `<split>.json`,
-written after it, their shape and checksum. It can be deleted at any time. Labels and rows are the manifest's.
+`<cache>/<SHA-256 of dataset.json>/<split>.u8` holds the pixels, `N x C x H x W` in stored order; `<split>.u8.json`,
+written after it, its checksum. It can be deleted at any time. Labels and rows are the manifest's. `kept_in_cache` keeps
+other files that are made of a split in the same way.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -33,6 +35,7 @@ from pipelines.records import (
     write_atomically,
 )
 
+PIXELS: Final = ".u8"
 DECODED_AT_ONCE: Final = 64
 """Images that a thread decodes before it writes them: 3 MiB at 224 px."""
 
@@ -55,34 +58,50 @@ def decoded_bytes(info: DatasetInfo, split: str) -> int:
 def room_bytes(config: LoaderConfig) -> int:
     """Free bytes on the disk of the cache, with what the cache of these records takes already."""
     folder = next(path for path in (config.cache, *config.cache.absolute().parents) if path.is_dir())
-    mine = cache_file(config).parent
-    return shutil.disk_usage(folder).free + sum(path.stat().st_size for path in mine.glob("*.u8"))
+    mine = cache_file(config, PIXELS).parent
+    return shutil.disk_usage(folder).free + sum(path.stat().st_size for path in mine.glob(f"*{PIXELS}"))
 
 
-def cache_file(config: LoaderConfig) -> Path:
-    """Where the split's pixels are, or would be."""
-    return config.cache / info_sha256(config.variant) / f"{config.split}.u8"
+def cache_file(config: LoaderConfig, suffix: str) -> Path:
+    """Where what is made of the split is kept, or would be."""
+    return config.cache / info_sha256(config.variant) / f"{config.split}{suffix}"
+
+
+def kept_in_cache(config: LoaderConfig, suffix: str, *, need_bytes: int, write: Callable[[Path], object]) -> Path:
+    """The file made of `config.split` with this suffix; `write` makes it where it is missing, damaged or half.
+
+    Processes that come at the same time wait for the one that makes it.
+
+    Raises:
+        InputError: there is no room, or what `write` raises.
+    """
+    path = cache_file(config, suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.with_name(f"{path.name}.lock")):
+            if not _is_whole(path, full=config.verify == "full"):
+                _make(path, need_bytes, write)
+    except OSError as error:
+        raise InputError(
+            f"what is made of {config.variant} cannot be kept in {path.parent} ({error.strerror}; "
+            f"{need_bytes / 2**20:,.0f} MiB are needed): choose another CACHE=, or LOADER=dali"
+        ) from None
+    return path
 
 
 def decoded_split(config: LoaderConfig, info: DatasetInfo, track: Track) -> DecodedSplit:
     """Open the decoded images of `config.split`; decode the shards first if that has not been done.
 
-    Processes that come at the same time wait for the one that decodes.
-
     Raises:
         InputError: an image cannot be decoded, or there is no room.
     """
-    path, shape = cache_file(config), _shape(info, config.split)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.with_suffix(".lock")):
-            if not _is_whole(path, shape, full=config.verify == "full"):
-                _build(path, shape, config, info, track)
-    except OSError as error:
-        raise InputError(
-            f"the decoded images of {config.variant} cannot be kept in {path.parent} ({error.strerror}; "
-            f"{np.prod(shape) / 2**20:,.0f} MiB are needed): choose another CACHE=, or LOADER=dali"
-        ) from None
+    shape = _shape(info, config.split)
+    path = kept_in_cache(
+        config,
+        PIXELS,
+        need_bytes=decoded_bytes(info, config.split),
+        write=lambda temporary: _decode_into(temporary, config, info, track),
+    )
     rows = read_manifest(config.variant).filter(pl.col("split") == config.split, pl.col("status") == "kept")
     rows = rows.sort("shard", "position")
     return DecodedSplit(
@@ -106,30 +125,37 @@ def _alone(path: Path) -> Iterator[None]:
         yield
 
 
-def _is_whole(path: Path, shape: tuple[int, ...], *, full: bool) -> bool:
+def _is_whole(path: Path, *, full: bool) -> bool:
     try:
-        stated = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        right = stated["shape"] == list(shape) and path.stat().st_size == np.prod(shape)
-        return right and is_as_written(path, stated["sha256"], full=full)
+        stated = json.loads(_statement(path).read_text(encoding="utf-8"))
+        return path.stat().st_size == stated["bytes"] and is_as_written(path, stated["sha256"], full=full)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _build(path: Path, shape: tuple[int, ...], config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
-    """Decode all shards into a hidden file, which gets its name when it is whole."""
+def _statement(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _make(path: Path, need_bytes: int, write: Callable[[Path], object]) -> None:
+    """Write into a hidden file, which gets its name when it is whole; then what it must be, beside it."""
     temporary = path.with_name(f".{path.name}.tmp")  # one name: whoever is here is alone
     try:
-        if shutil.disk_usage(path.parent).free < np.prod(shape):
-            raise OSError(28, "No space left on device")
-        with temporary.open("wb") as file:
-            _decode_all(file.fileno(), config, info, track)
-            os.fsync(file.fileno())
-        digest = sha256(temporary)
+        temporary.unlink(missing_ok=True)
+        if shutil.disk_usage(path.parent).free < need_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(temporary)
+        stated = {"sha256": sha256(temporary), "bytes": temporary.stat().st_size}
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    stated: dict[str, Any] = {"shape": shape, "sha256": digest, "records": info_sha256(config.variant)}
-    write_atomically(path.with_suffix(".json"), json.dumps(stated).encode())
+    write_atomically(_statement(path), json.dumps(stated).encode())
+
+
+def _decode_into(path: Path, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
+    with path.open("wb") as file:
+        _decode_all(file.fileno(), config, info, track)
+        os.fsync(file.fileno())
 
 
 def _decode_all(file: int, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:

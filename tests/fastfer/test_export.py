@@ -50,7 +50,7 @@ def test_parquet_holds_every_sample(shards: Path, tmp_path: Path) -> None:
     ("to", "into", "says"),
     [
         ("tfrecord", "new", "no export to 'tfrecord': choose one of folder, parquet, beton"),
-        ("beton", "new", "TO=beton needs the package ffcv"),
+        ("beton", "new", "needs the package ffcv"),
         ("folder", "full", "is there already: choose another INTO="),
     ],
 )

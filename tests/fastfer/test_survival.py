@@ -20,9 +20,9 @@ from PIL import Image
 from fastfer.datasets.expw import LAYOUTS
 from fastfer.variants import PARTS
 from pipelines.errors import InputError
-from pipelines.loaders import LOADERS, LoaderConfig, open_loader
+from pipelines.loaders import LoaderConfig, open_loader
 from pipelines.records import find_faults, read_info, read_manifest
-from tests.conftest import on_small_disk
+from tests.conftest import LOADERS_HERE, on_small_disk
 from tests.fastfer.conftest import digests
 from tests.fastfer.faces.test_images import huge_png
 
@@ -170,7 +170,7 @@ def edit_the_manifest(folder: Path) -> Path:
     return manifest
 
 
-@pytest.mark.parametrize("kind", LOADERS)
+@pytest.mark.parametrize("kind", LOADERS_HERE)
 @pytest.mark.parametrize(
     "damage",
     [flip_a_byte, cut_short, lose_an_index, take_from_another_run, edit_the_manifest],

@@ -13,7 +13,7 @@ import torch
 
 from pipelines.errors import InputError
 from pipelines.loaders import LoaderConfig, base, choose_loader, open_loader
-from pipelines.loaders.cache import cache_file, decoded_split
+from pipelines.loaders.cache import PIXELS, cache_file, decoded_split
 from pipelines.loaders.resident import choose_place
 from pipelines.progress import untracked
 from pipelines.records import ShardReader, decode_jpeg, read_info, sha256
@@ -61,10 +61,10 @@ def test_it_is_decoded_once_and_again_when_damaged(records: Path, tmp_path: Path
     damaged[100] ^= 255
     path.write_bytes(damaged)
     assert sha256(decoded_split(settings, read_info(records), untracked).path) == whole
-    path.with_suffix(".json").write_text(json.dumps({"shape": [1]}))
+    path.with_name("test.u8.json").write_text(json.dumps({"bytes": 1}))
     path.unlink()
     assert sha256(decoded_split(settings, read_info(records), untracked).path) == whole
-    assert sorted(each.name for each in path.parent.iterdir()) == ["test.json", "test.lock", "test.u8"]
+    assert sorted(each.name for each in path.parent.iterdir()) == ["test.u8", "test.u8.json", "test.u8.lock"]
 
 
 def test_verify_full_hashes_what_was_hashed_before(records: Path, tmp_path: Path) -> None:
@@ -154,4 +154,4 @@ def test_where_images_are_held_on_a_cpu() -> None:
 
 def test_a_cache_is_found_by_the_records_checksum(records: Path, tmp_path: Path) -> None:
     other = make_records(tmp_path / "other", per_split={"test": 5})
-    assert cache_file(config(records, tmp_path)) != cache_file(config(other, tmp_path))
+    assert cache_file(config(records, tmp_path), PIXELS) != cache_file(config(other, tmp_path), PIXELS)
