@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import torch
 
+from benchmarks.peers.run import Peer
 from pipelines.records import write_atomically
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -68,6 +69,30 @@ def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_u
     return {name: Measured(items[name], seconds[name]) for name in contenders}
 
 
+def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int, warm_up: int = 1) -> dict[str, dict[str, Any]]:
+    """Let each peer run one epoch after the other, in turn; what each measured, as a result file holds it.
+
+    Raises:
+        PeerError: one of them failed.
+    """
+    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
+    for turn in range(warm_up + repeats):
+        for name, peer in peers.items():
+            answer = peer.epoch(2 + turn)  # the checks took 0 and 1
+            if turn >= warm_up:
+                answers[name].append(answer)
+    return {name: _summary_of(epochs) for name, epochs in answers.items()}
+
+
+def _summary_of(epochs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    images = epochs[0]["images"]
+    cpu_s = float(np.median([epoch["cpu_seconds"] for epoch in epochs]))
+    return Measured(images, [epoch["seconds"] for epoch in epochs]).summary() | {
+        "cpu_s_per_1000": 1000 * cpu_s / images,
+        "pss_mib": max(epoch["pss_mib"] for epoch in epochs),
+    }
+
+
 def machine() -> dict[str, Any]:
     """The facts of this machine and of what runs on it."""
     return {
@@ -112,10 +137,11 @@ def _commit() -> str | None:
     return commit + ("+" if changed else "")
 
 
-def write_result(suite: str, content: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+def write_result(suite: str, content: Mapping[str, Any], folder: Path | None = None) -> Path:
     """Write `<suite>--<cores>-core-<machine>--<device>.json`: the machine's facts and `content`."""
     facts = machine()
     device = "cpu" if facts["device"] is None else "-".join(facts["device"].lower().split())
+    folder = folder or RESULTS
     path = folder / f"{suite}--{facts['cores']}-core-{platform.machine()}--{device}.json"
     result = {"schema_version": SCHEMA_VERSION, "suite": suite, "machine": facts, **content}
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -46,7 +47,13 @@ class Rival:
     modes: tuple[Mode, ...] = ("decode", "augment")
 
 
+OWN: Final = "own"
+"""The environment that this runs in."""
 CONTENDERS: Final[Mapping[str, Rival]] = {
+    "fastfer, dali": Rival("ours", "dali", OWN),
+    "fastfer, resident": Rival("ours", "resident", OWN),
+    "fastfer, reference": Rival("ours", "reference", OWN),
+    "fastfer, resident, whole strong policy": Rival("ours", "resident+strong", OWN, ("augment",)),
     "PyTorch DataLoader, Pillow, torchvision": Rival("pytorch_pil", "files", "current"),
     "PyTorch DataLoader, OpenCV, albumentations": Rival("pytorch_cv2", "files", "current"),
     "WebDataset, OpenCV, albumentations": Rival("webdataset", "tar", "current"),
@@ -65,6 +72,8 @@ CONTENDERS: Final[Mapping[str, Rival]] = {
 }
 """Loaders, and what no loader can exceed."""
 AUGMENTERS: Final[Mapping[str, Rival]] = {
+    "fastfer": Rival("ours", "policy", OWN, ("augment",)),
+    "fastfer, whole strong policy": Rival("ours", "policy+strong", OWN, ("augment",)),
     "kornia": Rival("augmenters", "kornia", "current", ("augment",)),
     "torchvision": Rival("augmenters", "torchvision", "current", ("augment",)),
     "albumentations": Rival("augmenters", "albumentations", "current", ("augment",)),
@@ -107,11 +116,12 @@ class Peer:
         }  # fmt: skip
         self.rival, self.ready = rival, dict[str, str]()
         self._environments = environments
-        self._command = [str(python_of(rival.environment, environments)), "-m", f"benchmarks.peers.{rival.module}"]
+        python = sys.executable if rival.environment == OWN else str(python_of(rival.environment, environments))
+        self._command = [python, "-m", f"benchmarks.peers.{rival.module}"]
         self._command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
     def __enter__(self) -> Self:
-        if not is_ready(self.rival.environment, self._environments):
+        if self.rival.environment != OWN and not is_ready(self.rival.environment, self._environments):
             raise PeerError(f"the environment {self.rival.environment} is not there: make peers")
         self._said: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(

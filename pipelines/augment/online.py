@@ -7,7 +7,7 @@ on a CPU in chunks of a few images, whose intermediate results stay in the cache
 
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES, Warper, chunks, sampling_matrices, to_unit, warp
+from pipelines.augment.geometry import MATRICES, Warper, chunks, sampling_matrices, to_unit, warp_by_gathers
 from pipelines.augment.operations import HIGHEST, OPERATIONS
 from pipelines.augment.policy import Policy
 from pipelines.buffers import Buffers
 
-Act = Callable[..., Tensor]
+Act = Callable[..., Any]
 
 
 class OnlinePolicy:
@@ -53,14 +53,13 @@ class OnlinePolicy:
         self.seed: Final = seed
         self.skip: Final = frozenset(skip)
 
-        def ready(function: Act) -> Act:
-            if compile_backend is None:
-                return function
-            compiled: Act = torch.compile(function, backend=compile_backend, dynamic=True)
-            return compiled
+        def compiled(act: Act) -> Act:
+            ready: Act = torch.compile(act, backend=compile_backend or "")
+            return ready
 
-        self._operations: Final = {name: ready(function) for name, function in OPERATIONS.items()}
-        self._warper: Final = Warper(ready(warp))
+        eager = compile_backend is None
+        self._operations: Final = {name: act if eager else compiled(act) for name, act in OPERATIONS.items()}
+        self._warper: Final = Warper(None if eager else compiled(warp_by_gathers))
         self._buffers: Buffers | None = None
 
     @torch.no_grad()

@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import cv2
 import kornia.geometry
 import numpy as np
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES, Warper, sampling_matrices, warp
+from pipelines.augment.geometry import MATRICES, Warper, sampling_matrices, warp, warp_by_gathers
 from pipelines.augment.policy import STRONG
 
 GEOMETRY = STRONG.groups[0]
@@ -139,8 +137,25 @@ def test_a_warper_serves_batches_of_different_sizes(photos: Tensor) -> None:
         assert torch.equal(out, warp(img / 255, matrix))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(16, 16), (60, 40), (2, 5)])
+def test_by_gathers_it_is_the_same_warp(photos: Tensor, channels: int, size: tuple[int, int]) -> None:
+    height_px, width_px = size
+    img = photos[:6, :, :height_px, :width_px].expand(-1, channels, -1, -1)
+    for matrix in (strong_sampling(6, *size), 2.5 * strong_sampling(6, *size)):  # the second reaches far outside
+        sampling_B33 = torch.from_numpy(matrix / matrix[:, 2:, 2:]).float()
+        for source in (img, unit(img)):
+            out = torch.full(img.shape, torch.nan)
+            warp_by_gathers(source, sampling_B33, out)
+            torch.testing.assert_close(out, warp(unit(img), sampling_B33), atol=2e-5, rtol=0)
+
+
 def test_compiles_without_graph_breaks(photos: Tensor) -> None:
     img = unit(photos)[:2, :, :16, :16]
     matrix = torch.from_numpy(strong_sampling(2, 16, 16)).float()
-    compiled: Callable[[Tensor, Tensor], Tensor] = torch.compile(warp, backend="aot_eager", fullgraph=True)
-    assert torch.equal(compiled(img, matrix), warp(img, matrix))
+    for perspective in (True, False):
+        out, expected = torch.empty(img.shape), torch.empty(img.shape)
+        compiled = torch.compile(warp_by_gathers, backend="aot_eager", fullgraph=True)
+        compiled(img, matrix, out, perspective=perspective)
+        warp_by_gathers(img, matrix, expected, perspective=perspective)
+        assert torch.equal(out, expected)

@@ -1,0 +1,123 @@
+"""fastfer itself, measured in the same way as its rivals: in a process of its own, through the same protocol."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+
+from benchmarks.peers.protocol import (
+    BRIGHTNESS,
+    CONTRAST,
+    FLIP_PROBABILITY,
+    ROTATION_DEGREES,
+    SCALE,
+    Batch,
+    Contender,
+    Job,
+    serve,
+)
+from pipelines.augment import STRONG, OnlinePolicy, Policy
+from pipelines.augment.policy import Group, Operation, Range
+from pipelines.loaders import LoaderConfig, open_loader
+from pipelines.loaders.cache import decoded_split
+from pipelines.progress import untracked
+from pipelines.records import read_info
+
+SEED: Final = 0
+FIVE: Final = Policy(
+    name="five",
+    groups=(
+        Group(
+            name="geometry",
+            probability=1.0,
+            applies="all",
+            operations=(
+                Operation(name="flip", chance=FLIP_PROBABILITY),
+                Operation(name="scale", chance=1.0, ranges=(Range("zoom", *SCALE, "times"),)),
+                Operation(name="rotation", chance=1.0, ranges=(Range("angle", *ROTATION_DEGREES, "degrees"),)),
+            ),
+        ),
+        Group(
+            name="photometric",
+            probability=1.0,
+            applies="one",
+            operations=(
+                Operation(
+                    name="brightness_contrast",
+                    chance=1.0,
+                    ranges=(Range("brightness", *BRIGHTNESS, "of white"), Range("contrast", *CONTRAST, "times")),
+                ),
+            ),
+        ),
+    ),
+)
+"""The five operations that every contender is asked for, by our own engine."""
+FORMATS: Final = {
+    "dali": ("dali", FIVE),
+    "resident": ("resident", FIVE),
+    "reference": ("reference", FIVE),
+    "resident+strong": ("resident", STRONG),
+    "policy": (None, FIVE),
+    "policy+strong": (None, STRONG),
+}
+"""Format -> (loader, or None for decoded images in memory; policy of mode augment)."""
+
+
+def _config(job: Job) -> LoaderConfig:
+    return LoaderConfig(
+        variant=job.source,
+        split=job.split,
+        batch=job.batch,
+        train=True,
+        drop_last=False,
+        seed=SEED,
+        workers=job.workers,
+        cache=job.work / "cache",
+    )
+
+
+def _loaded(
+    job: Job, kind: str, policy: OnlinePolicy | None
+) -> tuple[Callable[[int], Iterator[Batch]], Callable[[], None]]:
+    loader = open_loader(replace(_config(job), kind=kind))
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        loader.set_epoch(epoch)
+        for batch in loader:
+            img_BCHW = batch.img_BCHW
+            yield img_BCHW if policy is None else policy(img_BCHW, batch.draw_keys_B, epoch), batch.label_B
+
+    return batches, loader.close
+
+
+def _in_memory(job: Job, policy: OnlinePolicy) -> Callable[[int], Iterator[Batch]]:
+    """The policy alone, over views of one array in stored order."""
+    config = _config(job)
+    img_NCHW = torch.from_numpy(np.array(decoded_split(config, read_info(config.variant), untracked).img_NCHW))
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        for first in range(0, len(img_NCHW), job.batch):
+            img_BCHW = img_NCHW[first : first + job.batch]
+            yield policy(img_BCHW, np.arange(first, first + len(img_BCHW)), epoch), None
+
+    return batches
+
+
+def prepare(job: Job) -> Contender:
+    """The loader, or the policy over images in memory."""
+    torch.set_num_threads(job.workers)
+    kind, table = FORMATS[job.format]
+    policy = OnlinePolicy(table, SEED) if job.mode == "augment" else None
+    title = f"fastfer, {job.format}"
+    if kind is not None:
+        batches, close = _loaded(job, kind, policy)
+        return Contender(title=title, batches=batches, close=close)
+    if policy is None:
+        raise ValueError("the policy alone only runs in --mode augment")
+    return Contender(title=title, batches=_in_memory(job, policy))
+
+
+if __name__ == "__main__":
+    serve(prepare, formats=tuple(FORMATS), libraries=("torch", "kornia", "nvidia-dali-cuda120"))
