@@ -16,7 +16,7 @@ options   = $(foreach name,$(sort $(filter-out PYTHON,$(settings))),$(call optio
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo demo-data check shards verify inspect export duplicates selection-report balance \
+.PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report balance \
   train evaluate cross report peers test lint format lock
 
 help:            ## this list
@@ -41,6 +41,8 @@ inspect: $(READY)   ## what a variant holds, and a contact sheet: DATASET= [VARI
 	@$(FASTFER) shards inspect $(options)
 export: $(READY)    ## records as other files: DATASET= TO=folder|parquet|beton INTO= [VARIANT=]
 	@$(FASTFER) shards export $(options)
+augment-show: $(READY) ## a policy's table, and a picture of every operation: [POLICY=strong|light DATASET=]
+	@$(FASTFER) augment show $(options)
 duplicates: $(READY) ## near-duplicate images within and across sets: DATASET=rafdb+expw [OUT=]
 	@$(FASTFER) duplicates $(options)
 selection-report: $(READY) ## how faces were chosen, for the article: DATASET= [DATA_ROOT= OUT=]

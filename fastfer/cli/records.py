@@ -1,4 +1,4 @@
-"""Verbs that look at records: shards inspect, shards export, selection-report."""
+"""Verbs that look at records: shards inspect, shards export, augment show, selection-report."""
 
 import argparse
 from pathlib import Path
@@ -26,6 +26,27 @@ def _export(arguments: argparse.Namespace) -> None:
 
     count = export(arguments.out, arguments.dataset, arguments.variant, arguments.to, arguments.into, track=track)
     say(f"{count} faces in {arguments.into}")
+
+
+def _augment_show(arguments: argparse.Namespace) -> None:
+    from fastfer.report.augmentation import first_training_image, portrait, write_augmentation_sheet
+
+    dataset = arguments.dataset
+    img = portrait() if dataset is None else first_training_image(arguments.out, dataset, arguments.variant)
+    sheet = arguments.sheet or arguments.reports / f"augment-{arguments.policy}.jpg"
+    policy = write_augmentation_sheet(sheet, img, policy=arguments.policy, seed=arguments.seed)
+    rows = [
+        (
+            f"{group.name}: {group.applies}",
+            operation.name,
+            f"{group.probability * operation.chance:.2f}",
+            "\n".join(f"{one.name} {one.low:g} to {one.high:g} {one.unit}" for one in operation.ranges),
+        )
+        for group in policy.groups
+        for operation in group.operations
+    ]
+    show_table(f"Policy {policy.name}", ("group", "operation", "share of images", "ranges"), rows)
+    say(f"every operation, drawn: {sheet}")
 
 
 def _selection_report(arguments: argparse.Namespace) -> None:
@@ -68,6 +89,21 @@ VERBS: Final = (
             "fastfer shards export --dataset rafdb --to parquet --into rafdb-parquet",
         ),
         _export,
+    ),
+    Verb(
+        "augment show",
+        "Print a policy's table, and draw every operation of it on a face.",
+        (
+            Option("policy", "strong (online, every epoch) or light (the copies that balance)", str, "strong"),
+            Option("dataset", "draw on its first training image (default: on a portrait of the demo)"),
+            VARIANT,
+            OUT,
+            REPORTS,
+            Option("sheet", "the picture's file (default: <reports>/augment-<policy>.jpg)", Path),
+            SEED,
+        ),
+        ("fastfer augment show", "fastfer augment show --policy light --dataset expw"),
+        _augment_show,
     ),
     Verb(
         "selection-report",

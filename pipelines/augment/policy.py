@@ -6,7 +6,7 @@ an expression readable on an aligned face of 64..224 px.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 STREAMS: Final = (
@@ -101,6 +101,13 @@ class Policy:
     def operations(self) -> tuple[Operation, ...]:
         """Every operation, in order."""
         return tuple(operation for group in self.groups for operation in group.operations)
+
+    def alone(self, name: str) -> "Policy":
+        """One of its operations as a policy of its own, which every image takes; its draws stay as they are."""
+        group = next(group for group in self.groups if name in {operation.name for operation in group.operations})
+        operation = next(operation for operation in group.operations if operation.name == name)
+        always = replace(group, probability=1.0, operations=(replace(operation, chance=1.0),))
+        return Policy(name=f"{self.name}, {name}", groups=(always,))
 
 
 STRONG: Final = Policy(

@@ -26,16 +26,6 @@ def batch(photos: Tensor) -> Tensor:
 ROWS = np.arange(48) * 7 + 3
 
 
-def alone(operation: Operation) -> Policy:
-    """A policy of one operation that acts on every image."""
-    group = next(group for group in STRONG.groups if operation in group.operations)
-    always = Operation(name=operation.name, chance=1.0, ranges=operation.ranges, keys=operation.keys)
-    return Policy(
-        name="alone",
-        groups=(Group(name=group.name, probability=1.0, applies=group.applies, operations=(always,)),),
-    )
-
-
 @pytest.mark.parametrize("policy", [STRONG, LIGHT])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shape_dtype_and_range(batch: Tensor, policy: Policy, channels: int) -> None:
@@ -94,7 +84,7 @@ def test_epochs_and_seeds_differ_in_every_image(batch: Tensor) -> None:
 
 @pytest.mark.parametrize("operation", STRONG.operations, ids=lambda operation: operation.name)
 def test_every_operation_acts_through_the_policy(operation: Operation, batch: Tensor) -> None:
-    policy = alone(operation)
+    policy = STRONG.alone(operation.name)
     out = OnlinePolicy(policy, 0)(batch, ROWS, 0)
     assert ((out - batch / 255).abs().amax((1, 2, 3)) > 0.02).float().mean() > 0.2
     if operation.name in OPERATIONS:
