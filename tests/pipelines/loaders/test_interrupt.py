@@ -1,0 +1,97 @@
+"""A process that loads and is stopped leaves nothing behind: no process, no shared memory, no half cache."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.loaders import LoaderConfig
+from pipelines.loaders.cache import PIXELS, cache_file, decoded_split
+from pipelines.progress import untracked
+from pipelines.records import read_info, sha256
+from tests.conftest import LOADERS_HERE, make_records
+
+PLENTY_S = 60
+LOAD = """
+import sys, time
+from pathlib import Path
+import torch
+from pipelines.loaders import LoaderConfig, open_loader, prefetched
+if __name__ == "__main__":
+    variant, cache, kind = sys.argv[1:]
+    config = LoaderConfig(
+        variant=Path(variant), split="train", batch=4, train=True, kind=kind, cache=Path(cache), workers=2
+    )
+    with open_loader(config) as loader:
+        for batch in prefetched(loader, lambda batch: batch, torch.device("cpu")):
+            print("loading", flush=True)
+            time.sleep(0.2)
+"""
+DECODE = """
+import sys, time
+from pathlib import Path
+from pipelines.loaders import LoaderConfig, cache, open_loader
+variant, folder = map(Path, sys.argv[1:])
+cache.DECODED_AT_ONCE = 1
+parts = cache._parts
+def slowly(*arguments):
+    for part in parts(*arguments):
+        print("decoding", flush=True)
+        time.sleep(0.05)
+        yield part
+cache._parts = slowly
+open_loader(LoaderConfig(variant=variant, split="train", batch=4, train=True, kind="resident", cache=folder))
+"""
+
+
+def started(script: Path, text: str, *arguments: object) -> subprocess.Popen[str]:
+    """The script in a process group of its own, after it has printed its first lines."""
+    script.write_text(text, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for _ in range(3):
+        assert process.stdout.readline(), process.communicate()[1]
+    return process
+
+
+@pytest.mark.parametrize("kind", LOADERS_HERE)
+def test_ctrl_c_leaves_no_process_and_no_shared_memory(records: Path, tmp_path: Path, kind: str) -> None:
+    shared = set(Path("/dev/shm").iterdir())
+    process = started(tmp_path / "load.py", LOAD, records, tmp_path, kind)
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to every process
+    _, said = process.communicate(timeout=PLENTY_S)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in said
+    _, alive = psutil.wait_procs(family, timeout=PLENTY_S)
+    assert alive == []
+    assert {path for path in Path("/dev/shm").iterdir() if f"_{process.pid}_" in path.name} == set()
+    assert not [path for path in set(Path("/dev/shm").iterdir()) - shared if path.name.startswith("torch_")]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_while_decoding_no_half_cache_is_taken_for_whole(tmp_path: Path, how: signal.Signals) -> None:
+    made = make_records(tmp_path / "made", per_split={"train": 60})
+    config = LoaderConfig(variant=made, split="train", batch=4, train=True, kind="resident", cache=tmp_path / "cache")
+    process = started(tmp_path / "decode.py", DECODE, made, config.cache)
+    process.send_signal(how)
+    process.communicate(timeout=PLENTY_S)
+    assert process.returncode != 0
+    assert not cache_file(config, PIXELS).exists()
+    elsewhere = LoaderConfig(
+        variant=made, split="train", batch=4, train=True, kind="resident", cache=tmp_path / "elsewhere"
+    )
+    again, undisturbed = (decoded_split(one, read_info(made), untracked).path for one in (config, elsewhere))
+    assert sha256(again) == sha256(undisturbed)
+    assert sorted(path.name for path in again.parent.iterdir()) == ["train.u8", "train.u8.json", "train.u8.lock"]
