@@ -1,4 +1,4 @@
-"""Images per second from records to batches, beside every loader that could be installed, and beside what no loader can exceed.
+"""Images per second from records to batches, beside every loader that could be installed and what none can exceed.
 
 Every contender runs in a process of its own, over the same images, in batches of 64, one whole shuffled epoch at a
 time, all in turn; the first epoch of each (which may decode, convert or compile) is not counted. `decode` hands over
@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.ceiling import ARCHS, ceilings
 from benchmarks.contest import OUT, contest, show
 from benchmarks.harness import write_result
 from benchmarks.images import bench_records
@@ -19,6 +20,10 @@ LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded imag
 """Contenders that are timed over the large set too: those that hold decoded images."""
 MODES: Final[tuple[Mode, ...]] = ("decode", "augment")
 OURS: Final = "fastfer, resident"
+EXAMPLES: Final = """examples:
+  python -m benchmarks.loaders
+  python -m benchmarks.loaders --images 2000 --large 0 --repeats 3 --only 'fastfer*'
+  python -m benchmarks.loaders --ceiling --arch resnet --batch 16 --steps 6"""
 
 
 def main() -> None:
@@ -27,8 +32,7 @@ def main() -> None:
         prog="python -m benchmarks.loaders",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  python -m benchmarks.loaders\n  python -m benchmarks.loaders --images 2000 --large 0 --repeats 3\n"
-        "  python -m benchmarks.loaders --ceiling --arch resnet10t",
+        epilog=EXAMPLES,
     )
     parser.add_argument("--data", type=Path, default=Path("data/bench/loaders"), help="images, made if missing")
     parser.add_argument("--images", type=int, default=8000, help="of the main set")
@@ -36,7 +40,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="*", help="contenders whose name matches this pattern")
     parser.add_argument("--results", type=Path, help="folder of the result (default: benchmarks/results)")
+    parser.add_argument("--ceiling", action="store_true", help="instead: does training wait for its images?")
+    parser.add_argument("--arch", action="append", help=f"of --ceiling (default: {', '.join(ARCHS)})")
+    parser.add_argument("--loader", default="resident", help="of --ceiling")
+    parser.add_argument("--batch", type=int, default=16, help="of --ceiling: images per step")
+    parser.add_argument("--steps", type=int, default=6, help="of --ceiling: steps of an epoch")
     arguments = parser.parse_args()
+    if arguments.ceiling:
+        found = ceilings(
+            bench_records(arguments.data, arguments.images),
+            tuple(arguments.arch or ARCHS),
+            kind=arguments.loader,
+            batch=arguments.batch,
+            steps=arguments.steps,
+            repeats=arguments.repeats,
+        )
+        OUT.print(f"written: {write_result('ceiling', found, arguments.results)}")
+        return
     content: dict[str, Any] = {"batch": 64, "workers": 2, "modes": {}}
     for mode in MODES:
         content["modes"][mode] = _run(arguments, arguments.images, mode, CONTENDERS)

@@ -74,7 +74,7 @@ class Learner:
         started = time.perf_counter()
         train.set_epoch(number)
         with track(f"Epoch {number}", total=len(train) + len(val), unit="batches") as advance:
-            loss, accuracy, images, wait_s = self._train(number, train, advance)
+            loss, accuracy, images, wait_s = self.train_epoch(train, advance)
             train_s = time.perf_counter() - started
             scores = _validation_scores(predict(self.stepped, val, self.preprocessing, advance=advance))
         return EpochRow(
@@ -90,13 +90,17 @@ class Learner:
             peak_gpu_mib=peak_device_mib(self.fabric.device),
         )
 
-    def _train(self, epoch: int, train: Loader, advance: Callable[[int], None]) -> tuple[float, float, int, float]:
-        """One pass: (mean loss, accuracy, images, seconds waited for batches). The device is asked once, at the end."""
+    def train_epoch(self, train: Loader, advance: Callable[[int], None]) -> tuple[float, float, int, float]:
+        """One pass over the epoch that `train` is set to; the device is asked once, at the end.
+
+        Returns:
+            Mean loss, accuracy, number of images, and the seconds waited for batches.
+        """
         self.stepped.train()
         loss_sum = torch.zeros((), device=self.fabric.device)
         correct = torch.zeros((), device=self.fabric.device)
         images, waited = 0, Stopwatch()
-        ready = prefetched(train, lambda batch: self._prepared(batch, epoch), self.fabric.device)
+        ready = prefetched(train, self._prepared, self.fabric.device)
         for batch in waited.between(ready):
             img_BCHW, target = (batch.img_BCHW, batch.label_B) if self.mixing is None else self.mixing(batch)
             logits_BK = self.stepped(img_BCHW)
@@ -112,9 +116,11 @@ class Learner:
             advance(1)
         return loss_sum.item() / images, correct.item() / images, images, waited.seconds
 
-    def _prepared(self, batch: Batch, epoch: int) -> Batch:
+    def _prepared(self, batch: Batch) -> Batch:
         """Augmented and standardised: what the network takes."""
-        img_BCHW = batch.img_BCHW if self.policy is None else self.policy(batch.img_BCHW, batch.draw_keys_B, epoch)
+        img_BCHW = batch.img_BCHW
+        if self.policy is not None:
+            img_BCHW = self.policy(img_BCHW, batch.draw_keys_B, batch.state.epoch)
         return replace(batch, img_BCHW=self.preprocessing(img_BCHW))
 
     def checkpoint(self, run: Run, epoch: int) -> dict[str, Any]:
