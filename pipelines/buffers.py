@@ -1,6 +1,7 @@
-"""Host memory that is used again as soon as nobody holds it: fresh pages for every batch cost as much as filling them.
+"""Memory of batches: on the host used again as soon as nobody holds it, and from there to the device without waiting.
 
-The caching allocators of torch do this on a GPU and for pinned memory; for plain host memory nobody does.
+Fresh pages for every batch cost as much as filling them. The caching allocators of torch see to that on a GPU and for
+pinned memory; for plain host memory nobody does.
 """
 
 import sys
@@ -39,3 +40,9 @@ def _holders(arrays: list[NDArray[np.generic]], i: int) -> int:
 
 FREE: Final = _holders([np.empty(0)], 0)
 """What `_holders` says of an array that only its list holds; it differs between versions of Python."""
+
+
+def upload(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
+    """A tensor of the array's values on the device; on a GPU by way of pinned memory, so that nobody waits."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.buffers import upload
 from pipelines.loaders import Batch
 
 PURPOSE: Final = 3
@@ -44,10 +45,12 @@ class Mixing:
             other_share_B = (box_B4[:, 2] - box_B4[:, 0]) * (box_B4[:, 3] - box_B4[:, 1]) / (height_px * width_px)
             mixed_BCHW = torch.where(_inside(box_B4, img_BCHW), other_BCHW, img_BCHW)
         else:
-            weight_B = _upload(other_share_B, img_BCHW.device).to(img_BCHW.dtype)
+            weight_B = upload(other_share_B.astype(np.float32), img_BCHW.device).to(img_BCHW.dtype)
             mixed_BCHW = torch.lerp(img_BCHW, other_BCHW, weight_B[:, None, None, None])
         own_BK = F.one_hot(batch.label_B, self.num_classes).float()
-        return mixed_BCHW, torch.lerp(own_BK, own_BK.roll(1, 0), _upload(other_share_B, img_BCHW.device)[:, None])
+        return mixed_BCHW, torch.lerp(
+            own_BK, own_BK.roll(1, 0), upload(other_share_B.astype(np.float32), img_BCHW.device)[:, None]
+        )
 
 
 def cut_boxes(
@@ -63,13 +66,8 @@ def cut_boxes(
 def _inside(box_B4: NDArray[np.int64], img_BCHW: Tensor) -> Tensor:
     """Bool `B x 1 x H x W`: the pixels of each image's box."""
     x_W, y_H = (torch.arange(size, device=img_BCHW.device) for size in reversed(img_BCHW.shape[-2:]))
-    left, top, right, bottom = _upload(box_B4, img_BCHW.device).T[:, :, None, None]
+    left, top, right, bottom = upload(box_B4, img_BCHW.device).T[:, :, None, None]
     rows_BH1 = (y_H[:, None] >= top) & (y_H[:, None] < bottom)
     columns_B1W = (x_W >= left) & (x_W < right)
     inside_BHW: Tensor = rows_BH1 & columns_B1W
     return inside_BHW[:, None]
-
-
-def _upload(values: NDArray[np.float64] | NDArray[np.int64], device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(values.astype(np.float32))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -18,7 +18,7 @@ from pipelines.augment.draws import Drawn, draw
 from pipelines.augment.geometry import MATRICES, Warper, chunks, sampling_matrices, to_unit, warp_by_gathers
 from pipelines.augment.operations import HIGHEST, OPERATIONS
 from pipelines.augment.policy import Policy
-from pipelines.buffers import Buffers
+from pipelines.buffers import Buffers, upload
 
 Act = Callable[..., Any]
 
@@ -123,15 +123,14 @@ def _to_device(
     sampling_B33: NDArray[np.float64], branches: Sequence[Drawn], device: torch.device
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Matrices, places and parameters in two transfers, whatever the number of branches."""
-    floats = _upload([sampling_B33, *(one.params_nK for one in branches)], np.float32, device)
-    return floats[0], _upload([one.index_n for one in branches], np.int64, device), floats[1:]
+    floats = _transferred([sampling_B33, *(one.params_nK for one in branches)], np.float32, device)
+    return floats[0], _transferred([one.index_n for one in branches], np.int64, device), floats[1:]
 
 
-def _upload(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:
+def _transferred(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:
     if not arrays:
         return []
-    flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays]).astype(dtype))
-    flat = flat.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else flat.to(device)
+    flat = upload(np.concatenate([array.ravel() for array in arrays]).astype(dtype), device)
     parts = torch.split(flat, [array.size for array in arrays])
     return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 

@@ -25,6 +25,8 @@ def prefetched(
     ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
     side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+    if side is not None:
+        side.wait_stream(torch.cuda.current_stream(device))  # which may still be filling what the batches are made of
     thread = threading.Thread(target=_fill, args=(batches, prepare, side, ready, stop), name=NAME, daemon=True)
     thread.start()
     try:

@@ -1,6 +1,7 @@
 """Plain PyTorch: a `Dataset` and a `DataLoader`, decoding with OpenCV. The yardstick, and the path for macOS."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,20 +38,24 @@ class ReferenceLoader(Loader):
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
         super().__init__(config, info, Share.of(config, info))
         self._images = ShardedImages(config, info)
+        self._batches: list[list[int]] = []
+        workers = min(config.workers, len(self))
+        self._loader: DataLoader[Any] | None = DataLoader(
+            self._images,
+            batch_sampler=self._batches,  # filled anew each epoch: the workers take seconds to start, and stay
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            multiprocessing_context="forkserver" if workers else None,
+        )
 
     def __iter__(self) -> Iterator[Batch]:
         config, state = self.config, self._state
         refuse_damaged(config.variant, self.info, config.split)  # something may have changed since the last epoch
+        if self._loader is None:
+            raise ValueError("the loader is closed")
         order = epoch_order(config, self._share, len(self._images), state.epoch).tolist()
-        batches = [order[i * config.batch : (i + 1) * config.batch] for i in range(len(self))]
-        workers = min(config.workers, len(batches))
-        loader = DataLoader(
-            self._images,
-            batch_sampler=batches[state.batches :],
-            num_workers=workers,
-            multiprocessing_context="forkserver" if workers else None,
-        )
-        for step, (img_BCHW, label_B, rows_B) in enumerate(self._told(loader), start=state.batches):
+        self._batches[:] = [order[i * config.batch : (i + 1) * config.batch] for i in range(state.batches, len(self))]
+        for step, (img_BCHW, label_B, rows_B) in enumerate(self._told(self._loader), start=state.batches):
             yield Batch(
                 img_BCHW=img_BCHW.to(config.device),
                 label_B=label_B.to(config.device),
@@ -67,6 +72,7 @@ class ReferenceLoader(Loader):
             raise
 
     def close(self) -> None:
-        """Free what the loader holds."""
+        """End the workers, and let go of the shards."""
+        self._loader = None
         for reader in self._images.readers:
             reader.close()

@@ -23,6 +23,8 @@ def test_with_ffcv_it_keeps_the_contract() -> None:
     """All but opening it 200 times: FFCV compiles at each opening, and keeps what it compiled."""
     chosen = "ffcv and not leaves_no_memory"
     words = f"-m pytest -q -p no:cacheprovider -o filterwarnings=default {CONTRACT} -k".split()
-    done = subprocess.run([str(python_of("ffcv")), *words, chosen], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(python_of("ffcv")), *words, chosen], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout
