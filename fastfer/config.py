@@ -91,6 +91,8 @@ class TrainConfig:
         for name in ("mixup", "cutmix"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} is {getattr(self, name)}: it must be 0 (off) or an alpha above 0")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed is {self.seed}: it must be from 0 to 4294967295")
         if self.lr is not None and self.lr <= 0:
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
         if self.weights is not None and not self.pretrained:

@@ -79,6 +79,8 @@ def train_and_test(config: TrainConfig, *, track: Track, on_epoch: OnEpoch, say:
         shards=config.shards,
         loader=config.loader,
         cache=config.cache,
+        place=config.place,
+        verify=config.verify,
         workers=config.workers,
         track=track,
     )

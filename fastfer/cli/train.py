@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastfer.cli.console import say, show_table, track
-from fastfer.cli.verbs import DATASET, RESULTS, RUNS, SHARDS, Option, Verb, default_of, switch
+from fastfer.cli.verbs import DATASET, RESULTS, RUNS, SHARDS, Option, Verb, default_of, seed_number, switch
 from fastfer.config import AUGMENTATIONS, PRECISIONS, TrainConfig
 from fastfer.evaluation.metrics import METRICS
 from fastfer.models import ARCHITECTURES
@@ -55,9 +55,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folder = arguments.run if arguments.run.exists() else arguments.runs / arguments.run
     run = FinishedRun.open(folder)
     dataset = arguments.dataset or run.settings["dataset"]
-    metrics = evaluate(
-        run, dataset, shards=arguments.shards, loader=arguments.loader, cache=arguments.cache, track=track
-    )
+    how = {name: getattr(arguments, name) for name in ("shards", "loader", "cache", "place", "verify")}
+    metrics = evaluate(run, dataset, **how, track=track)
     show_scores(f"{run.folder.name} on {dataset}, test", metrics)
     say(f"written to {run.results(dataset)}")
 
@@ -81,8 +80,12 @@ def _option(name: str, help: str, kind: Any = str) -> Option:
     return Option(name.replace("_", "-"), help, kind, default_of(TrainConfig, name))
 
 
-LOADER: Final = _option("loader", "dali, resident (decoded once, then held), reference, or auto")
-CACHE: Final = _option("cache", "folder of decoded images", Path)
+LOADER: Final = _option(
+    "loader", "dali, resident (decoded once, then held), reference, ffcv, or auto (resident where it fits)"
+)
+CACHE: Final = _option("cache", "folder of decoded images (resident, ffcv)", Path)
+PLACE: Final = _option("place", "where resident holds images: auto, device, pinned or mapped")
+VERIFY: Final = _option("verify", "checksums: once for each file, or full (always)")
 VERBS: Final = (
     Verb(
         "train",
@@ -94,8 +97,8 @@ VERBS: Final = (
             _option("variant", "records to train on (default: those that go with --aug)"),
             LOADER,
             CACHE,
-            _option("place", "where resident holds images: auto, device, pinned or mapped"),
-            _option("verify", "checksums: once for each file, or full (always)"),
+            PLACE,
+            VERIFY,
             _option("epochs", "most epochs", int),
             _option("batch", "images per step", int),
             _option("lr", "peak learning rate (default: the architecture's, scaled by batch)", float),
@@ -107,7 +110,7 @@ VERBS: Final = (
             _option("patience", "epochs without a better validation macro-F1 before stopping", int),
             _option("min_delta", "what counts as better", float),
             _option("image_size", "pixels (default: as stored)", int),
-            _option("seed", "of initial weights, order and augmentation", int),
+            _option("seed", "of initial weights, order and augmentation", seed_number),
             Option("pretrained", "1: from ImageNet weights, 0: from nothing", switch, True),
             _option("weights", "weights to start from, .pth or .safetensors (default: timm's hub)", Path),
             _option("precision", ", ".join(PRECISIONS)),
@@ -130,6 +133,8 @@ VERBS: Final = (
             Option("dataset", "whose test split (default: the run's own)"),
             LOADER,
             CACHE,
+            PLACE,
+            VERIFY,
             SHARDS,
             RUNS,
         ),

@@ -51,6 +51,13 @@ def switch(text: str) -> bool:
     return text == "1"
 
 
+def seed_number(text: str) -> int:
+    """A whole number that fits 32 bits, as the counter-based generator takes it."""
+    if not (text.isdecimal() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 4294967295")
+    return int(text)
+
+
 def default_of(config: type, name: str) -> Any:
     """The default of a field of a settings dataclass: the command line has no defaults of its own."""
     default = {field.name: field.default for field in fields(config)}[name]
@@ -66,4 +73,4 @@ RESULTS: Final = Option("results", "folder of the result tables", Path, Path("re
 WORKERS: Final = Option("workers", "processes or threads", int, os.cpu_count() or 1)
 VARIANT: Final = Option("variant", "raw, preprocessed or augmented", str, "preprocessed")
 REPORTS: Final = Option("reports", "folder of all reports", Path, Path("reports"))
-SEED: Final = Option("seed", "seed of all that is drawn", int, 0)
+SEED: Final = Option("seed", "seed of all that is drawn", seed_number, 0)

@@ -68,6 +68,8 @@ def evaluate(
     shards: Path,
     loader: str = "dali",
     cache: Path = CACHE,
+    place: str = "auto",
+    verify: str = "once",
     workers: int = 2,
     track: Track = untracked,
 ) -> dict[str, Any]:
@@ -101,6 +103,8 @@ def evaluate(
         device=str(device),
         workers=workers,
         cache=cache,
+        place=place,
+        verify=verify,
     )
     with (
         open_loader(settings, track) as test,

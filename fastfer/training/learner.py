@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,20 +101,20 @@ class Learner:
         loss_sum = torch.zeros((), device=self.fabric.device)
         correct = torch.zeros((), device=self.fabric.device)
         images, waited = 0, Stopwatch()
-        ready = prefetched(train, self._prepared, self.fabric.device)
-        for batch in waited.between(ready):
-            img_BCHW, target = (batch.img_BCHW, batch.label_B) if self.mixing is None else self.mixing(batch)
-            logits_BK = self.stepped(img_BCHW)
-            loss = F.cross_entropy(logits_BK, target, label_smoothing=self.label_smoothing)
-            self.optimiser.zero_grad(set_to_none=True)
-            self.fabric.backward(loss)
-            self.fabric.clip_gradients(self.stepped, self.optimiser, max_norm=1.0, error_if_nonfinite=False)
-            self.optimiser.step()
-            self.schedule.step()
-            loss_sum += loss.detach() * len(batch)
-            correct += (logits_BK.detach().argmax(dim=1) == batch.label_B).sum()
-            images += len(batch)
-            advance(1)
+        with closing(prefetched(train, self._prepared, self.fabric.device)) as ready:
+            for batch in waited.between(ready):
+                img_BCHW, target = (batch.img_BCHW, batch.label_B) if self.mixing is None else self.mixing(batch)
+                logits_BK = self.stepped(img_BCHW)
+                loss = F.cross_entropy(logits_BK, target, label_smoothing=self.label_smoothing)
+                self.optimiser.zero_grad(set_to_none=True)
+                self.fabric.backward(loss)
+                self.fabric.clip_gradients(self.stepped, self.optimiser, max_norm=1.0, error_if_nonfinite=False)
+                self.optimiser.step()
+                self.schedule.step()
+                loss_sum += loss.detach() * len(batch)
+                correct += (logits_BK.detach().argmax(dim=1) == batch.label_B).sum()
+                images += len(batch)
+                advance(1)
         return loss_sum.item() / images, correct.item() / images, images, waited.seconds
 
     def _prepared(self, batch: Batch) -> Batch:

@@ -1,9 +1,9 @@
 """MixUp and CutMix: each image takes a share of its neighbour in the batch, and its label the same share.
 
 Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", ICLR 2018; Yun et al., "CutMix:
-Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019. Every image keeps at least
-half of itself, so its own label stays the one that training accuracy counts. Draws are a function of (seed, epoch,
-step), made on the host.
+Regularization Strategy to Train Strong Classifiers with Localizable Features", ICCV 2019. Every image keeps half of
+itself or more (to the pixel that a box is rounded to), so its own label stays the one that training accuracy counts.
+Draws are a function of (seed, epoch, step), made on the host.
 """
 
 from dataclasses import dataclass

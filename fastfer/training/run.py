@@ -17,6 +17,8 @@ from fastfer.variants import open_records
 from pipelines.loaders import choose_loader
 from pipelines.records import DatasetInfo, info_sha256, write_atomically
 
+AUTOMATIC: Final = ("resident", "dali")
+"""What LOADER=auto may come to."""
 SUMMARY_NAME: Final = "training.json"
 LIBRARIES: Final = ("torch", "timm", "kornia", "nvidia-dali-cuda120", "lightning-fabric", "numpy")
 
@@ -37,10 +39,18 @@ class Run:
             InputError: the records are missing.
         """
         info = open_records(config.shards, config.dataset, config.trained_variant)
-        if config.loader == "auto":
-            kind, why = choose_loader(config.loader_config("train"))
+        loading = config.loader_config("train")  # refuses what cannot be, before anything is written
+        if config.loader == "auto":  # what was trained already stays trained, however much memory is free today
+            runs = [cls._fixed(replace(config, loader=kind), info) for kind in AUTOMATIC]
+            if trained := [run for run in runs if run.is_trained]:
+                return trained[0]
+            kind, why = choose_loader(loading)
             say(f"loader: {kind}, as {why}")
-            config = replace(config, loader=kind)
+            return runs[AUTOMATIC.index(kind)]
+        return cls._fixed(config, info)
+
+    @classmethod
+    def _fixed(cls, config: TrainConfig, info: DatasetInfo) -> "Run":
         size = config.image_size or info.size_px
         return cls(config, info, settings_of(config, records_sha256=info_sha256(config.records), image_size=size))
 

@@ -16,7 +16,7 @@ from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
 
 if TYPE_CHECKING:
-    from pipelines.augment import Policy  # imports kornia, which loading alone does not need
+    from pipelines.augment import Policy  # imports kornia, which is not where FFCV is
 
 LOADERS: Final = ("auto", "dali", "resident", "reference", "ffcv")
 PLACES: Final = ("auto", "device", "pinned", "mapped")
@@ -123,6 +123,14 @@ class Loader(ABC):
     def __len__(self) -> int:
         """Batches of one epoch on this rank."""
         return self._share.batches
+
+    def refuse_damaged(self) -> None:
+        """Check the files of the split once more, as `config.verify` says.
+
+        Raises:
+            InputError: one of them is not as it was written; names it.
+        """
+        refuse_damaged(self.config.variant, self.info, self.config.split, full=self.config.verify == "full")
 
     @abstractmethod
     def __iter__(self) -> Iterator[Batch]:

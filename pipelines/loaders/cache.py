@@ -76,10 +76,13 @@ def kept_in_cache(config: LoaderConfig, suffix: str, *, need_bytes: int, write: 
         InputError: there is no room, or what `write` raises.
     """
     path = cache_file(config, suffix)
+    full = config.verify == "full"
+    if _is_whole(path, full=full):  # on a disk that cannot be written to, too
+        return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path.with_name(f"{path.name}.lock")):
-            if not _is_whole(path, full=config.verify == "full"):
+            if not _is_whole(path, full=full):
                 _make(path, need_bytes, write)
     except OSError as error:
         raise InputError(

@@ -19,7 +19,7 @@ from torch.utils.dlpack import from_dlpack
 from pipelines.augment.policy import DRAWN_BY_DALI, Policy
 from pipelines.buffers import upload
 from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_rng
-from pipelines.records import DatasetInfo, index_path, refuse_damaged, refuse_undecodable, tar_path
+from pipelines.records import DatasetInfo, index_path, refuse_undecodable, tar_path
 
 SHUFFLE_BUFFER: Final = 1024
 IMAGES_AT_ONCE: Final = 256
@@ -37,29 +37,26 @@ class DaliLoader(Loader):
         self._device = torch.device(config.device)
         self._shards = [shard for shard in info.split_shards(config.split) if shard.samples]
         self._batches_at_once = min(max(1, IMAGES_AT_ONCE // config.batch), len(self))
-        self._pipeline: Any = None
         known = {operation.name for operation in config.policy.operations} if config.policy else set()
         if config.train and self._device.type in DRAWS_ON and known >= DRAWN_BY_DALI:
             self.drawn = DRAWN_BY_DALI
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
-        refuse_damaged(self.config.variant, self.info, self.config.split)  # something may have changed since
-        self._pipeline = self._build(epoch)
+        self.refuse_damaged()  # something may have changed since the last epoch
+        pipeline = self._build(epoch)
         stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
         for first in range(0, len(self), self._batches_at_once):
             try:
-                outputs = self._pipeline.run(stream)  # without a stream it would wait for the GPU
+                outputs = pipeline.run(stream)  # without a stream it would wait for the GPU
             except RuntimeError:  # DALI does not say which sample
                 refuse_undecodable(self.config.variant, self.info, self.config.split)
                 raise
             if first + self._batches_at_once > consumed:
                 yield from self._batches(outputs, epoch, first, consumed)
-        self._pipeline = None
 
     def close(self) -> None:
-        """Free what the loader holds."""
-        self._pipeline = None
+        """Nothing is left to free: a pipeline lives as long as its iteration."""
 
     def _build(self, epoch: int) -> Any:
         config = self.config

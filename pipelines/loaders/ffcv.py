@@ -71,6 +71,8 @@ class FfcvLoader(Loader):
         order = epoch_order(self.config, self._share, self._samples, epoch)[consumed * self.config.batch :]
         if not len(order):
             return
+        if self._ffcv is None:
+            raise ValueError("the loader is closed")
         self._ffcv.indices = self._ffcv.traversal_order.indices = order
         for step, (img_BCHW, label_B1, row_B1) in enumerate(self._ffcv, start=consumed):
             host_rows_B = row_B1.flatten().numpy().copy()

@@ -15,11 +15,20 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_rng, open_loader
+from pipelines.loaders.base import (
+    Batch,
+    Loader,
+    LoaderConfig,
+    LoaderState,
+    Share,
+    choose_loader,
+    epoch_rng,
+    open_loader,
+)
 from pipelines.progress import Track, untracked
 from pipelines.records import merge_infos, read_manifest
 
-PASSES: Final = 2**16
+PASSES: Final = 2**10
 """Passes over a part that one epoch may hold."""
 
 
@@ -30,9 +39,8 @@ def open_joint(
 
     Args:
         parts: one for each variant.
-        mixture: the share of the images that comes from each part, as positive numbers; in training a part that is
-            smaller than its share comes again within an epoch, and of none is anything left out. By default every
-            part is taken as it is, once.
+        mixture: the share of the images that comes from each part, as positive numbers: a part that is smaller than
+            its share comes again within an epoch. By default, and in evaluation, every part is taken once.
         track: as in `open_loader`.
 
     Raises:
@@ -89,15 +97,16 @@ class JointLoader(Loader):
     """Mixes the batches of several loaders. `info` describes all variants together."""
 
     def __init__(self, parts: Sequence[LoaderConfig], mixture: Sequence[float] | None, track: Track) -> None:
-        configs = [replace(parts[0], variant=part.variant, drop_last=False) for part in parts]
+        configs = _of_one_kind([replace(parts[0], variant=part.variant, drop_last=False) for part in parts])
         with ExitStack() as opened:
             loaders = [opened.enter_context(open_loader(config, track)) for config in configs]
             info = merge_infos([loader.info for loader in loaders])
             samples = [Share.of(loader.config, loader.info).samples for loader in loaders]
-            self._wanted = wanted_images(samples, mixture)
+            self._wanted = wanted_images(samples, mixture if parts[0].train else None)
             self._opened = opened.pop_all()
         alone = replace(parts[0], rank=0, world_size=1)  # the parts are dealt out already
         super().__init__(parts[0], info, Share.of_samples(alone, int(self._wanted.sum())))
+        self.drawn = loaders[0].drawn
         heights = [len(read_manifest(config.variant)) for config in configs]
         self.offsets: Final = [0, *np.cumsum(heights)[:-1].tolist()]
         self._streams = [_Stream(*one) for one in zip(loaders, self.offsets, samples, strict=True)]
@@ -128,18 +137,31 @@ class JointLoader(Loader):
         self._opened.close()
 
 
+def _of_one_kind(configs: list[LoaderConfig]) -> list[LoaderConfig]:
+    """The parts with `auto` decided for all of them: resident if that fits each, else dali."""
+    if configs[0].kind != "auto":
+        return configs
+    fits = all(choose_loader(config)[0] == "resident" for config in configs)
+    return [replace(config, kind="resident" if fits else "dali") for config in configs]
+
+
 def wanted_images(samples: Sequence[int], mixture: Sequence[float] | None) -> NDArray[np.int64]:
     """Images of an epoch by part: the fewest that keep to the mixture and leave nothing out.
 
     Raises:
-        InputError: the mixture has another number of parts, or a share that is not positive.
+        InputError: the mixture has another number of parts, a share that is not positive, or is beyond all measure.
     """
     if mixture is None:
         return np.array(samples, np.int64)
     if len(mixture) != len(samples) or not all(0 < share < np.inf for share in mixture):
         raise InputError(f"the mixture {tuple(mixture)} must give a positive share to each of {len(samples)} datasets")
     share_K = np.array(mixture) / np.sum(mixture)
-    return np.asarray(np.rint(np.max(np.array(samples) / share_K) * share_K), np.int64)
+    wanted_K = np.asarray(np.rint(np.max(np.array(samples) / share_K) * share_K), np.int64)
+    if (wanted_K > PASSES * np.array(samples)).any():
+        raise InputError(
+            f"the mixture {tuple(mixture)} would show a dataset over {PASSES} times in an epoch: even it out"
+        )
+    return wanted_K
 
 
 def _cut(batch: Batch, part: slice) -> Batch:

@@ -2,8 +2,9 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, Final
 
 import torch
@@ -17,14 +18,16 @@ NAME: Final = "prefetch"
 
 def prefetched(
     batches: Iterable[Batch], prepare: Callable[[Batch], Batch], device: torch.device, *, depth: int = DEPTH
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """`map(prepare, batches)`, a few batches ahead of the consumer; what they raise is raised here.
 
-    Neither is used by another thread meanwhile. The thread ends when the iteration does, or is closed.
+    Neither is used by another thread meanwhile. The thread ends when the iteration does, or is closed: close it where
+    the consumer may fail (`contextlib.closing`), as the exception keeps an open iteration alive. On a GPU `prepare`
+    must make images of its own: torch cannot know when memory that DALI lent it is free again.
     """
     ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
-    side = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+    side = _side_stream(device) if device.type == "cuda" else None
     if side is not None:
         side.wait_stream(torch.cuda.current_stream(device))  # which may still be filling what the batches are made of
     thread = threading.Thread(target=_fill, args=(batches, prepare, side, ready, stop), name=NAME, daemon=True)
@@ -47,6 +50,12 @@ def prefetched(
         thread.join()
 
 
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for each device: the allocator keeps the memory of each stream apart, and never gives it to another."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 def _fill(
     batches: Iterable[Batch],
     prepare: Callable[[Batch], Batch],
@@ -54,8 +63,9 @@ def _fill(
     ready: queue.Queue[Any],
     stop: threading.Event,
 ) -> None:
-    source = iter(batches)
+    source: Iterator[Batch] = iter(())
     try:
+        source = iter(batches)
         with torch.cuda.stream(side) if side is not None else nullcontext():
             for batch in source:
                 item = prepare(batch)

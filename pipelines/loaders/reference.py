@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pipelines.errors import InputError
 from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
-from pipelines.records import DatasetInfo, ShardReader, refuse_damaged, refuse_undecodable
+from pipelines.records import DatasetInfo, ShardReader, refuse_undecodable
 
 
 class ShardedImages(Dataset[tuple[torch.Tensor, int, int]]):
@@ -50,7 +50,7 @@ class ReferenceLoader(Loader):
 
     def __iter__(self) -> Iterator[Batch]:
         config, state = self.config, self._state
-        refuse_damaged(config.variant, self.info, config.split)  # something may have changed since the last epoch
+        self.refuse_damaged()  # something may have changed since the last epoch
         if self._loader is None:
             raise ValueError("the loader is closed")
         order = epoch_order(config, self._share, len(self._images), state.epoch).tolist()

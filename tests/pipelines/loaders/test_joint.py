@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.augment import DRAWN_BY_DALI, STRONG
 from pipelines.errors import InputError
-from pipelines.loaders import Batch, LoaderConfig, open_joint, open_loader
+from pipelines.loaders import Batch, LoaderConfig, dali, open_joint, open_loader
 from pipelines.records import read_info, read_manifest
 from tests.conftest import make_records
 
@@ -133,9 +134,33 @@ def test_what_cannot_be_mixed_is_refused(records: Path, other: Path, kind: str, 
     for mixture in ((1.0,), (1.0, 0.0), (1.0, float("nan"))):
         with pytest.raises(InputError, match="positive share"):
             open_joint(configs, mixture=mixture)
+    with pytest.raises(InputError, match="over 1024 times"):
+        open_joint(configs, mixture=(1e-9, 1.0))
     smaller = make_records(tmp_path / "smaller", per_split={"train": 9}, size_px=16)
     with pytest.raises(InputError, match="size_px differ"):
         open_joint([configs[0], replace(configs[0], variant=smaller)])
+
+
+def test_a_mixture_is_of_training_alone(records: Path, other: Path, kind: str) -> None:
+    found = rows(batches(parts(records, other, kind, split="test", train=False), mixture=(1, 1)))
+    assert found == kept_rows(records, other, "test")
+
+
+def test_what_its_parts_have_drawn_the_joint_loader_says(
+    records: Path, other: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dali, "DRAWS_ON", {"cpu"})
+    with open_joint(parts(records, other, kind, policy=STRONG)) as loader:
+        assert loader.drawn == (DRAWN_BY_DALI if kind == "dali" else frozenset())
+
+
+def test_auto_is_decided_for_all_parts(records: Path, other: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pipelines.loaders.joint.choose_loader", lambda config: ("dali" if config.variant == other else "resident", "")
+    )
+    with open_joint(parts(records, other, "auto")) as loader:
+        assert {stream.loader.config.kind for stream in loader._streams} == {"dali"}  # type: ignore[attr-defined]
+    assert kind in KINDS
 
 
 def test_statistics_are_those_of_all_images(records: Path, other: Path, kind: str) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,8 +61,19 @@ def test_it_is_never_further_ahead_than_promised_and_stops_when_closed(batches: 
 
 def test_a_consumer_that_fails_leaves_no_thread(batches: list[Batch]) -> None:
     def fail_at_once() -> None:
-        for batch in prefetched(batches, as_float, CPU):
-            raise KeyboardInterrupt(batch.state)
+        with closing(prefetched(batches, as_float, CPU)) as ready:
+            for batch in ready:
+                raise KeyboardInterrupt(batch.state)
 
     with pytest.raises(KeyboardInterrupt):
         fail_at_once()
+    assert NAME not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_iteration_that_cannot_begin_is_an_error_not_a_wait() -> None:
+    class Closed:
+        def __iter__(self) -> Iterator[Batch]:
+            raise ValueError("the loader is closed")
+
+    with pytest.raises(ValueError, match="closed"):
+        list(prefetched(Closed(), as_float, CPU))

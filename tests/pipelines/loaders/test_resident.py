@@ -14,7 +14,7 @@ import torch
 from pipelines.errors import InputError
 from pipelines.loaders import LoaderConfig, base, choose_loader, open_loader
 from pipelines.loaders.cache import PIXELS, cache_file, decoded_split
-from pipelines.loaders.resident import choose_place
+from pipelines.loaders.resident import PLACES, choose_place
 from pipelines.progress import untracked
 from pipelines.records import ShardReader, decode_jpeg, read_info, sha256
 from tests.conftest import make_records, on_small_disk
@@ -150,6 +150,24 @@ def test_where_images_are_held_on_a_cpu() -> None:
     assert choose_place("device", cpu, 10) == "device"
     with pytest.raises(InputError, match="PLACE=pinned is for a GPU"):
         choose_place("pinned", cpu, 10)
+
+
+def test_a_place_without_room_is_one_sentence(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_images: torch.Tensor, _device: torch.device) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB\nand more lines")
+
+    monkeypatch.setitem(PLACES, "device", full)
+    with pytest.raises(InputError, match=r"no room in PLACE=device \(CUDA out of memory.*3 GiB\): take PLACE=mapped"):
+        open_loader(config(records, tmp_path, place="device"))
+
+
+def test_a_whole_cache_opens_where_nothing_can_be_written(records: Path, tmp_path: Path) -> None:
+    settings = config(records, tmp_path)
+    path = decoded_split(settings, read_info(records), untracked).path
+    path.with_name("test.u8.lock").unlink()
+    path.parent.chmod(0o500)
+    decoded_split(settings, read_info(records), untracked)
+    assert sorted(each.name for each in path.parent.iterdir()) == ["test.u8", "test.u8.json"]
 
 
 def test_a_cache_is_found_by_the_records_checksum(records: Path, tmp_path: Path) -> None:
