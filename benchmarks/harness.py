@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ from pipelines.records import write_atomically
 
 RESULTS: Final = Path(__file__).parent / "results"
 SCHEMA_VERSION: Final = 1
+TURN_S: Final = 1.0
+"""Seconds that a peer's turn lasts at least."""
 LIBRARIES: Final = (
     "torch", "torchvision", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow", "numpy",
     "nvidia-dali-cuda120", "kornia", "albumentations",
@@ -70,22 +73,33 @@ def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_u
 
 
 def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int, warm_up: int = 1) -> dict[str, dict[str, Any]]:
-    """Let each peer run one epoch after the other, in turn; what each measured, as a result file holds it.
+    """Let the peers run, in turn; what each measured, as a result file holds it.
+
+    A turn is one epoch, or as many as a second takes: a single epoch of 25 ms would only tell what the turns of the
+    others have left in the caches. A turn's first epoch does not count where there are more.
 
     Raises:
         PeerError: one of them failed.
     """
-    answers: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
+    epochs = {name: count(2) for name in peers}  # the checks took 0 and 1
     for turn in range(warm_up + repeats):
         for name, peer in peers.items():
-            answer = peer.epoch(2 + turn)  # the checks took 0 and 1
+            answers = [peer.epoch(next(epochs[name]))]
+            while sum(answer["seconds"] for answer in answers) < TURN_S:
+                answers.append(peer.epoch(next(epochs[name])))
             if turn >= warm_up:
-                answers[name].append(answer)
-    return {name: _summary_of(epochs) for name, epochs in answers.items()}
+                turns[name].append(_epoch_of(answers[1:] or answers))
+    return {name: _summary_of(of_peer) for name, of_peer in turns.items()}
 
 
-def _summary_of(epochs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    images = epochs[0]["images"]
+def _epoch_of(answers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean epoch of a turn."""
+    return {key: float(np.mean([answer[key] for answer in answers])) for key in answers[0]}
+
+
+def _summary_of(epochs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    images = int(epochs[0]["images"])
     cpu_s = float(np.median([epoch["cpu_seconds"] for epoch in epochs]))
     return Measured(images, [epoch["seconds"] for epoch in epochs]).summary() | {
         "cpu_s_per_1000": 1000 * cpu_s / images,

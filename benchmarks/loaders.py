@@ -1,7 +1,7 @@
 """Images per second from records to batches, beside every loader that could be installed and what none can exceed.
 
-Every contender runs in a process of its own, over the same images, in batches of 64, one whole shuffled epoch at a
-time, all in turn; the first epoch of each (which may decode, convert or compile) is not counted. `decode` hands over
+Every contender runs in a process of its own, over the same images, in batches of 64, whole shuffled epochs, all in
+turn; the first turn of each (which may decode, convert or compile) is not counted. `decode` hands over
 uint8 gray images; `augment` floats after flip, rotation, scale, contrast and brightness, drawn for each image.
 """
 
