@@ -1,6 +1,7 @@
 """A contest of peers: all started, checked to deliver the same images, then timed in turn."""
 
 import fnmatch
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,9 @@ from benchmarks.peers.run import Peer, PeerError, Rival
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}
 """How far a contender's mean pixel may lie from the reference's: decoders differ by rounding; borders are mirrored,
 repeated or black, which moves an augmented mean."""
-OUT: Final = Console()
+LOG_WIDTH: Final = 120
+"""Columns where there is no terminal, as in a log."""
+OUT: Final = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 def contest(
