@@ -206,6 +206,8 @@ def _finish(plan: VariantPlan) -> DatasetInfo:
         settings=_plain(plan.settings),
         code_version=__version__,
     )
+    for left in plan.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        left.unlink(missing_ok=True)
     write_info(plan.folder, info)
     remove_folder(plan.folder / PARTS)
     return info

@@ -78,6 +78,7 @@ def test_killed_again_and_again_the_same_command_makes_the_same_bytes(raw: Path,
         time.sleep(chance.uniform(0, 0.3))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+    (folder / ".train-00000.tar.1.tmp").write_bytes(b"of a process that was killed while it wrote")
     finish(raw, tmp_path)
     assert digests(folder) == digests(whole)
 
