@@ -130,8 +130,8 @@ def warp(
 def warp_by_gathers(img_BCHW: Tensor, sampling_B33: Tensor, out: Tensor, *, perspective: bool = True) -> None:
     """What `to_unit` and `warp` do, written for a compiler, which makes one pass over memory of it.
 
-    torch.compile turns grid_sample into slow code on a CPU; of these index operations it makes code that is three times
-    as fast. Run eagerly it would be slow.
+    torch.compile turns grid_sample into slow code on a CPU; of these index operations it makes faster code, that brings
+    a compiled policy level there with the eager one. Run eagerly it would be slow.
 
     Args:
         img_BCHW: uint8 0..255 or float 0..1.

@@ -25,7 +25,7 @@ SHUFFLE_BUFFER: Final = 1024
 IMAGES_AT_ONCE: Final = 256
 """Images that one run of the pipeline decodes: a run has a cost of its own, a third of a millisecond on a CPU."""
 DRAWS_ON: Final = {"cuda"}
-"""Devices where the pipeline augments; DALI's warp on a CPU is a fifth as fast as the online policy's one warp."""
+"""Devices where the pipeline augments; on a CPU DALI is half as fast as the online policy (benchmarks.augment)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
 
 
