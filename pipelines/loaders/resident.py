@@ -14,14 +14,13 @@ import torch
 
 from pipelines.buffers import Buffers, upload
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import ROOM, Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.loaders.cache import decoded_split
 from pipelines.progress import Track
 from pipelines.records import DatasetInfo
 
 ROOM_ON_DEVICE: Final = 0.5
 """Share of the free device memory that images may take: the network and its activations need the rest."""
-ROOM_ON_HOST: Final = 0.5
 STAGED_IMAGES: Final = 4096
 """Images copied to the device at once."""
 WORD: Final = 8
@@ -107,7 +106,7 @@ def choose_place(asked: str, device: torch.device, size_bytes: int) -> str:
         return asked
     if size_bytes <= ROOM_ON_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    return "pinned" if size_bytes <= ROOM_ON_HOST * psutil.virtual_memory().available else "mapped"
+    return "pinned" if size_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
 
 
 def _on_device(img_NCHW: torch.Tensor, device: torch.device) -> torch.Tensor:
