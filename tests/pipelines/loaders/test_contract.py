@@ -1,5 +1,6 @@
 """What every loader promises, asked of each of them alike."""
 
+import ctypes
 import gc
 from dataclasses import replace
 from pathlib import Path
@@ -154,14 +155,15 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path, kind: str, mon
 
 
 def test_opening_and_closing_leaves_no_memory_and_no_handle(records: Path, kind: str) -> None:
-    """Memory comes and goes by some MiB from round to round, so the least of several rounds is compared."""
-    process = psutil.Process()
+    """What the C library keeps of freed memory comes and goes by 20 MiB, so it is asked to give that back first."""
+    process, libc = psutil.Process(), ctypes.CDLL("libc.so.6")
 
     def open_and_close(times: int) -> tuple[int, int]:
         for _ in range(times):
             with open_loader(config(records, kind)) as loader:
                 next(iter(loader))
         gc.collect()
+        libc.malloc_trim(0)
         return process.memory_info().rss, process.num_fds()
 
     open_and_close(20)
@@ -170,4 +172,4 @@ def test_opening_and_closing_leaves_no_memory_and_no_handle(records: Path, kind:
         (min(part[:3]), min(part[3:])) for part in zip(*rounds, strict=True)
     )
     assert files_after <= files_before
-    assert rss_after - rss_before < 16 * 2**20
+    assert rss_after - rss_before < 4 * 2**20
