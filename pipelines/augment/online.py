@@ -5,9 +5,9 @@ and on no others; their places come from the host, so nothing waits for the devi
 on a CPU in chunks of a few images, whose intermediate results stay in the cache.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES, Warper, chunks, sampling_matrices, to_unit, warp_by_gathers
+from pipelines.augment.geometry import MATRICES, sampling_matrices
 from pipelines.augment.operations import HIGHEST, OPERATIONS
 from pipelines.augment.policy import Policy
+from pipelines.augment.warp import Act, CompiledWarper, Warper, chunks, to_unit
 from pipelines.buffers import Buffers, upload
 
-Act = Callable[..., Any]
+TONE: Final = "brightness_contrast"
+"""The operation that a warp does in its own pass where it follows: a shift and a gain, then clipped."""
 
 
 class OnlinePolicy:
@@ -53,13 +55,11 @@ class OnlinePolicy:
         self.seed: Final = seed
         self.skip: Final = frozenset(skip)
 
-        def compiled(act: Act) -> Act:
-            ready: Act = torch.compile(act, backend=compile_backend or "")
-            return ready
-
-        eager = compile_backend is None
-        self._operations: Final = {name: act if eager else compiled(act) for name, act in OPERATIONS.items()}
-        self._warper: Final = Warper(None if eager else compiled(warp_by_gathers))
+        self._warper = self._byte_warper = Warper()
+        self._operations: dict[str, Act] = dict(OPERATIONS)
+        if compile_backend is not None:
+            self._byte_warper = CompiledWarper(compile_backend)
+            self._operations = {name: torch.compile(act, backend=compile_backend) for name, act in OPERATIONS.items()}
         self._buffers: Buffers | None = None
 
     @torch.no_grad()
@@ -86,10 +86,13 @@ class OnlinePolicy:
         drawn = draw(self.policy, self.seed, epoch, rows_B, skip=self.skip)
         geometry = [one for one in drawn if one.operation.name in MATRICES]
         branches = [one for one in drawn if one.operation.name in OPERATIONS]
+        tone = branches.pop(0) if geometry and branches and branches[0].operation.name == TONE else None
         sampling_B33 = sampling_matrices(geometry, batch, height_px, width_px)
-        sampling, indices, params = _to_device(sampling_B33, branches, img_BCHW.device)
+        warper = self._byte_warper if img_BCHW.dtype == torch.uint8 else self._warper
+        matrices_B33 = warper.matrices(sampling_B33, height_px, width_px)
+        matrices, tones, indices, params = _to_device(matrices_B33, _tones(tone, batch), branches, img_BCHW.device)
         if geometry:
-            self._warper(img_BCHW, sampling, out, perspective=bool(sampling_B33[:, 2, :2].any()))
+            warper(img_BCHW, matrices, tones, out, perspective=bool(sampling_B33[:, 2, :2].any()))
         else:
             to_unit(img_BCHW, out)
         for one, index_n, params_nK in zip(branches, indices, params, strict=True):
@@ -119,12 +122,21 @@ class OnlinePolicy:
         return self._buffers.take()[: len(like_BCHW)]
 
 
+def _tones(tone: Drawn | None, batch: int) -> NDArray[np.float64]:
+    """A gain and a shift for each image, [2, batch]; 1 and 0 where it did not draw them."""
+    tone_2B = np.repeat([[1.0], [0.0]], batch, axis=1)
+    if tone is not None:
+        brightness_n, contrast_n = tone.params_nK.T
+        tone_2B[:, tone.index_n] = contrast_n, brightness_n
+    return tone_2B
+
+
 def _to_device(
-    sampling_B33: NDArray[np.float64], branches: Sequence[Drawn], device: torch.device
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Matrices, places and parameters in two transfers, whatever the number of branches."""
-    floats = _transferred([sampling_B33, *(one.params_nK for one in branches)], np.float32, device)
-    return floats[0], _transferred([one.index_n for one in branches], np.int64, device), floats[1:]
+    matrices_B33: NDArray[np.float64], tone_2B: NDArray[np.float64], branches: Sequence[Drawn], device: torch.device
+) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
+    """Matrices, tones, places and parameters in two transfers, whatever the number of branches."""
+    floats = _transferred([matrices_B33, tone_2B, *(one.params_nK for one in branches)], np.float32, device)
+    return floats[0], floats[1], _transferred([one.index_n for one in branches], np.int64, device), floats[2:]
 
 
 def _transferred(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES, Warper, sampling_matrices, warp, warp_by_gathers
+from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
 from pipelines.augment.policy import STRONG
+from pipelines.augment.warp import warp
 
 GEOMETRY = STRONG.groups[0]
 NEUTRAL = {"rotation": (0,), "translation": (0, 0), "scale": (1,), "shear": (0, 0), "perspective": (0, 0)}
@@ -26,9 +27,7 @@ def sampling(one: Drawn, batch: int, height_px: int, width_px: int) -> Tensor:
 
 def pixel_matrix(sampling_33: NDArray[np.float64], height_px: int, width_px: int) -> NDArray[np.float64]:
     """The matrix from input to output in pixels from the upper left corner, as OpenCV and kornia take it."""
-    half_x, half_y = (width_px - 1) / 2, (height_px - 1) / 2
-    to_pixels = np.array([[half_x, 0, half_x], [0, half_y, half_y], [0, 0, 1]])
-    forward_33: NDArray[np.float64] = to_pixels @ np.linalg.inv(sampling_33) @ np.linalg.inv(to_pixels)
+    forward_33: NDArray[np.float64] = np.linalg.inv(in_pixels(sampling_33, height_px, width_px))
     return forward_33
 
 
@@ -109,53 +108,3 @@ def test_agrees_with_opencv(photos: Tensor) -> None:
     # OpenCV rounds positions to 1/32 of a pixel.
     torch.testing.assert_close(ours[:, 0], torch.from_numpy(np.stack(theirs)), atol=0.04, rtol=0)
     assert (ours[:, 0] - torch.from_numpy(np.stack(theirs))).abs().mean() < 1e-3
-
-
-def test_without_perspective_the_division_may_be_left_out(photos: Tensor) -> None:
-    img = unit(photos)
-    matrix = sampling(drawn("rotation", 17, batch=6), 6, 96, 96)
-    assert torch.equal(warp(img, matrix, perspective=False), warp(img, matrix, perspective=True))
-
-
-@pytest.mark.parametrize("batch", [1, 21, 22, 50])
-def test_chunks_give_exactly_what_single_images_give(photo: NDArray[np.uint8], batch: int) -> None:
-    img = torch.from_numpy(photo).expand(batch, 3, 96, 96)
-    matrix = torch.from_numpy(strong_sampling(batch, 96, 96)).float()
-    out = torch.empty(batch, 3, 96, 96)
-    Warper()(img, matrix, out, perspective=True)
-    alone = [warp(img[one : one + 1] / 255, matrix[one : one + 1]) for one in range(batch)]
-    assert torch.equal(out, torch.cat(alone))
-
-
-def test_a_warper_serves_batches_of_different_sizes(photos: Tensor) -> None:
-    warper = Warper()
-    for batch, size_px in ((6, 96), (2, 96), (6, 64), (6, 96)):
-        img = photos[:batch, :, :size_px, :size_px]
-        matrix = torch.from_numpy(strong_sampling(batch, size_px, size_px)).float()
-        out = torch.empty(img.shape)
-        warper(img, matrix, out, perspective=True)
-        assert torch.equal(out, warp(img / 255, matrix))
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [(16, 16), (60, 40), (2, 5)])
-def test_by_gathers_it_is_the_same_warp(photos: Tensor, channels: int, size: tuple[int, int]) -> None:
-    height_px, width_px = size
-    img = photos[:6, :, :height_px, :width_px].expand(-1, channels, -1, -1)
-    for matrix in (strong_sampling(6, *size), 2.5 * strong_sampling(6, *size)):  # the second reaches far outside
-        sampling_B33 = torch.from_numpy(matrix / matrix[:, 2:, 2:]).float()
-        for source in (img, unit(img)):
-            out = torch.full(img.shape, torch.nan)
-            warp_by_gathers(source, sampling_B33, out)
-            torch.testing.assert_close(out, warp(unit(img), sampling_B33), atol=2e-5, rtol=0)
-
-
-def test_compiles_without_graph_breaks(photos: Tensor) -> None:
-    img = unit(photos)[:2, :, :16, :16]
-    matrix = torch.from_numpy(strong_sampling(2, 16, 16)).float()
-    for perspective in (True, False):
-        out, expected = torch.empty(img.shape), torch.empty(img.shape)
-        compiled = torch.compile(warp_by_gathers, backend="aot_eager", fullgraph=True)
-        compiled(img, matrix, out, perspective=perspective)
-        warp_by_gathers(img, matrix, expected, perspective=perspective)
-        assert torch.equal(out, expected)

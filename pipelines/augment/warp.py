@@ -1,0 +1,208 @@
+"""Batches warped on the device, each image by a matrix of its own and with a gain and a shift; chunk by chunk on a CPU.
+
+Bilinear; outside an image it is mirrored, so no black corners appear. Two ways to the same pixels: `warp` for eager
+torch, around `grid_sample`; `pack` and `warp_packed` for a compiler, which makes one pass over memory of each.
+On a CPU what a pass needs fits the cache only in chunks of a few images, in memory that is kept.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pipelines.augment.geometry import Floats, in_pixels
+
+Act = Callable[..., Any]
+
+CHUNK_PX: Final = 160_000
+"""Pixels worked on at a time by each thread of a CPU (three images of 224 px)."""
+COMPILED_CHUNK_PX: Final = 420_000
+"""The same for compiled code, which needs less memory for each pixel, but a call has a cost (eight images)."""
+WHITE: Final = 255
+
+
+def warp(
+    img_BCHW: Tensor, sampling_B33: Tensor, *, perspective: bool = True, scratch_5BHW: Tensor | None = None
+) -> Tensor:
+    """Resample images.
+
+    Args:
+        img_BCHW: float32 on any device.
+        sampling_B33: float32, what `sampling_matrices` gives, on the same device.
+        perspective: False promises that every last row is (0, 0, 1) and saves the division.
+        scratch_5BHW: float32 memory to work in, overwritten; made when not given.
+
+    Returns:
+        float32 [B, C, H, W] in the input's range.
+    """
+    batch, _, height_px, width_px = img_BCHW.shape
+    if scratch_5BHW is None:
+        scratch_5BHW = img_BCHW.new_empty(5, batch, height_px, width_px)
+    num_planes = 3 if perspective else 2
+    x_W = torch.linspace(-1, 1, width_px, device=img_BCHW.device)
+    y_H1 = torch.linspace(-1, 1, height_px, device=img_BCHW.device)[:, None]
+    matrix_33B11 = sampling_B33.permute(1, 2, 0)[:num_planes, :, :, None, None]
+    # Planes (x, y, w) by separable sums rather than a matrix product: exact in any batch, and one pass over memory.
+    planes = torch.add(
+        matrix_33B11[:, 0] * x_W,
+        matrix_33B11[:, 1] * y_H1 + matrix_33B11[:, 2],
+        out=scratch_5BHW[:num_planes],
+    )
+    xy_2BHW, mirrored_2BHW = planes[:2], scratch_5BHW[3:]
+    if perspective:
+        xy_2BHW.div_(planes[2])
+    # 2 clamp(x) - x mirrors at the border's pixel centres; cheaper than grid_sample's own reflection.
+    torch.clamp(xy_2BHW, -1, 1, out=mirrored_2BHW)
+    torch.lerp(xy_2BHW, mirrored_2BHW, 2.0, out=mirrored_2BHW)
+    return F.grid_sample(
+        img_BCHW, mirrored_2BHW.permute(1, 2, 3, 0), mode="bilinear", padding_mode="border", align_corners=True
+    )
+
+
+def pack(img_NHW: Tensor, out: Tensor) -> None:
+    """Put every pixel and its three neighbours (right, below, right below) into one number, so that one read gets all.
+
+    Args:
+        img_NHW: uint8.
+        out: int32 [N, H - 1, W - 1], written.
+    """
+    wide_NHW = img_NHW.to(torch.int32)
+    upper, lower = wide_NHW[:, :-1], wide_NHW[:, 1:]
+    out.copy_(upper[..., :-1] | upper[..., 1:] << 8 | lower[..., :-1] << 16 | lower[..., 1:] << 24)
+
+
+def warp_packed(
+    packed_NHW: Tensor, matrix_N33: Tensor, gain_N: Tensor, shift_N: Tensor, out: Tensor, *, perspective: bool
+) -> None:
+    """What `warp` does to images that `pack` packed, and clip(gain x img / 255 + shift) of it.
+
+    Written for a compiler: torch.compile makes slow code of grid_sample on a CPU, and so it does of gathers of single
+    bytes, of linspace and of lerp. Places more than an image's side outside of it may be mirrored otherwise.
+
+    Args:
+        packed_NHW: int32 [N, H - 1, W - 1].
+        matrix_N33: float32, in pixels, what `in_pixels` gives.
+        gain_N: float32.
+        shift_N: float32, in 0..1.
+        out: float32 [N, H, W] 0..1, written.
+        perspective: as in `warp`.
+    """
+    images, height_px, width_px = out.shape
+    device = out.device
+    x_W, y_H1 = torch.arange(width_px, device=device), torch.arange(height_px, device=device)[:, None]
+    planes = [
+        row_3N11[0] * x_W + (row_3N11[1] * y_H1 + row_3N11[2])
+        for row_3N11 in matrix_N33.permute(1, 2, 0)[..., None, None]
+    ]
+    x_NHW, y_NHW = (plane / planes[2] for plane in planes[:2]) if perspective else planes[:2]
+
+    def places(px_NHW: Tensor, last_px: int) -> tuple[Tensor, Tensor]:
+        """The pixel before each place, and the way to the next; mirrored at the first and the last pixel's centre."""
+        mirrored_NHW = (last_px - (last_px - px_NHW.abs()).abs()).clamp(min=0)
+        before_NHW = mirrored_NHW.to(torch.int32).clamp(max=last_px - 1)
+        return before_NHW, mirrored_NHW - before_NHW
+
+    column_NHW, right_NHW = places(x_NHW, width_px - 1)
+    row_NHW, down_NHW = places(y_NHW, height_px - 1)
+    index_type = torch.int32 if packed_NHW.numel() < 2**31 else torch.int64
+    first_N11 = torch.arange(images, device=device, dtype=index_type)[:, None, None] * packed_NHW[0].numel()
+    four_NHW = packed_NHW.reshape(-1)[first_N11 + row_NHW * (width_px - 1) + column_NHW]
+    upper, upper_next, lower, lower_next = ((four_NHW >> bits & WHITE).float() for bits in (0, 8, 16, 24))
+    above = upper + (upper_next - upper) * right_NHW
+    below = lower + (lower_next - lower) * right_NHW
+    level_NHW = above + (below - above) * down_NHW
+    out.copy_((level_NHW * (gain_N * (1 / WHITE))[:, None, None] + shift_N[:, None, None]).clamp(0, 1))
+
+
+class Warper:
+    """Warps whole batches, in scratch memory that it keeps. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        self._scratch = torch.empty(0)
+
+    def matrices(self, sampling_B33: Floats, _height_px: int, _width_px: int) -> Floats:
+        """What the warper is to be called with, made of what `sampling_matrices` gives."""
+        return sampling_B33
+
+    def __call__(
+        self, img_BCHW: Tensor, matrix_B33: Tensor, tone_2B: Tensor, out: Tensor, *, perspective: bool
+    ) -> None:
+        """Write the warped batch, as float 0..1, into `out`.
+
+        Args:
+            img_BCHW: uint8 0..255 or float 0..1.
+            matrix_B33: float32, what `matrices` gives, on the same device.
+            tone_2B: float32, a gain and a shift (in 0..1) for each image, after which it is clipped; 1 and 0: as it is.
+            out: float32 [B, C, H, W], contiguous, on the same device.
+            perspective: as in `warp`.
+        """
+        batch, channels, height_px, width_px = img_BCHW.shape
+        parts = list(chunks(img_BCHW, batch))
+        self._scratch = _kept(self._scratch, (5 + channels, parts[0].stop, height_px, width_px), img_BCHW)
+        for part in parts:
+            mine = self._scratch[:, : part.stop - part.start]
+            warped = warp(
+                to_unit(img_BCHW[part], mine[5:].transpose(0, 1)),
+                matrix_B33[part],
+                perspective=perspective,
+                scratch_5BHW=mine[:5],
+            )
+            gain_B111, shift_B111 = tone_2B[:, part, None, None, None]
+            torch.addcmul(shift_B111, warped, gain_B111, out=out[part]).clamp_(0, 1)
+
+
+class CompiledWarper(Warper):
+    """The same by `pack` and `warp_packed` as torch.compile makes them, for uint8 images of at least 2 x 2 px."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__()
+        self._pack: Act = torch.compile(pack, backend=backend)
+        self._warp: Act = torch.compile(warp_packed, backend=backend)
+        self._packed = torch.empty(0)
+
+    def matrices(self, sampling_B33: Floats, height_px: int, width_px: int) -> Floats:
+        """As `Warper.matrices`."""
+        return in_pixels(sampling_B33, height_px, width_px)
+
+    def __call__(
+        self, img_BCHW: Tensor, matrix_B33: Tensor, tone_2B: Tensor, out: Tensor, *, perspective: bool
+    ) -> None:
+        """As `Warper`; `img_BCHW` is uint8."""
+        _, channels, height_px, width_px = img_BCHW.shape
+        gain_N, shift_N = tone_2B.repeat_interleave(channels, 1)
+        matrix_N33 = matrix_B33.repeat_interleave(channels, 0)
+        img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
+        parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))
+        size = parts[0].stop
+        self._packed = _kept(self._packed, (size, height_px - 1, width_px - 1), img_NHW, torch.int32)
+        for part in parts:
+            # The last part starts earlier, so that all have one size: another would be compiled anew.
+            same = slice(part.stop - size, part.stop)
+            self._pack(img_NHW[same], self._packed)
+            self._warp(
+                self._packed, matrix_N33[same], gain_N[same], shift_N[same], out_NHW[same], perspective=perspective
+            )
+
+
+def _kept(memory: Tensor, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The same memory if it fits, else new."""
+    if memory.shape == shape and memory.device == like.device:
+        return memory
+    return torch.empty(shape, dtype=dtype, device=like.device)
+
+
+def chunks(images: Tensor, count: int, chunk_px: int = CHUNK_PX) -> Iterator[slice]:
+    """Parts of `count` images to work on at a time: all at once on a GPU, as many as stay in cache on a CPU."""
+    size = count
+    if images.device.type == "cpu":
+        size = min(count, max(1, chunk_px // images[0].numel()) * torch.get_num_threads())
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def to_unit(img_BCHW: Tensor, out: Tensor) -> Tensor:
+    """Write uint8 0..255, or float 0..1, into `out` (float32, the same shape) as float 0..1."""
+    if img_BCHW.dtype == torch.uint8:
+        return torch.div(img_BCHW, WHITE, out=out)
+    return out.copy_(img_BCHW)

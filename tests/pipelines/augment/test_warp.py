@@ -1,0 +1,111 @@
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.augment.draws import draw
+from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
+from pipelines.augment.policy import STRONG
+from pipelines.augment.warp import CompiledWarper, Warper, pack, warp, warp_packed
+
+EAGER = partial(CompiledWarper, "eager")
+"""The compiler's code run as it stands."""
+WARPERS = {"eager": Warper, "compiled": EAGER}
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiled_before() -> None:
+    """Torch compiles a function a few times at the most, in all tests together."""
+    torch.compiler.reset()
+
+
+def strong_sampling(batch: int, height_px: int, width_px: int) -> NDArray[np.float64]:
+    geometry = [one for one in draw(STRONG, 0, 0, np.arange(batch)) if one.operation.name in MATRICES]
+    return sampling_matrices(geometry, batch, height_px, width_px)
+
+
+def neutral(batch: int) -> Tensor:
+    return torch.tensor([[1.0], [0.0]]).expand(2, batch)
+
+
+def warped(
+    warper: Warper, img: Tensor, sampling: NDArray[np.float64], tone: Tensor | None = None, *, perspective: bool = True
+) -> Tensor:
+    matrices = torch.from_numpy(warper.matrices(sampling, *img.shape[2:])).float()
+    out = torch.full(img.shape, torch.nan)
+    warper(img, matrices, neutral(len(img)) if tone is None else tone, out, perspective=perspective)
+    return out
+
+
+@pytest.mark.parametrize("kind", WARPERS)
+def test_without_perspective_the_division_may_be_left_out(kind: str, photos: Tensor) -> None:
+    affine = [one for one in draw(STRONG, 0, 0, np.arange(6)) if one.operation.name in ("rotation", "shear")]
+    sampling = sampling_matrices(affine, 6, 96, 96)
+    with_division, without = (warped(WARPERS[kind](), photos, sampling, perspective=flag) for flag in (True, False))
+    torch.testing.assert_close(without, with_division, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", WARPERS)
+@pytest.mark.parametrize("batch", [1, 21, 22, 50, 120])
+def test_chunks_give_exactly_what_single_images_give(kind: str, photo: NDArray[np.uint8], batch: int) -> None:
+    img = torch.from_numpy(photo).expand(batch, 3, 96, 96)
+    sampling = strong_sampling(batch, 96, 96)
+    tone = torch.stack([torch.linspace(0.7, 1.3, batch), torch.linspace(-0.1, 0.1, batch)])
+    out = warped(WARPERS[kind](), img, sampling, tone)
+    alone = [
+        warped(WARPERS[kind](), img[i : i + 1], sampling[i : i + 1], tone[:, i : i + 1]) for i in range(0, batch, 7)
+    ]
+    assert torch.equal(out[::7], torch.cat(alone))
+    assert not out.isnan().any()
+
+
+@pytest.mark.parametrize("kind", WARPERS)
+def test_a_warper_serves_batches_of_different_sizes(kind: str, photos: Tensor) -> None:
+    warper = WARPERS[kind]()
+    for batch, size_px in ((6, 96), (2, 96), (6, 64), (6, 96)):
+        img = photos[:batch, :, :size_px, :size_px]
+        sampling = strong_sampling(batch, size_px, size_px)
+        assert torch.equal(warped(warper, img, sampling), warped(WARPERS[kind](), img, sampling))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("size", "zoom"), [((16, 16), 0.6), ((60, 40), 0.6), ((60, 40), 1), ((4, 6), 1)])
+def test_the_compilers_warp_is_the_same(photos: Tensor, channels: int, size: tuple[int, int], zoom: float) -> None:
+    """Zoomed out it reaches nearly an image's side outside."""
+    img = photos[:6, :, : size[0], : size[1]].expand(-1, channels, -1, -1)
+    sampling = strong_sampling(6, *size) @ np.diag([1 / zoom, 1 / zoom, 1])
+    torch.testing.assert_close(warped(EAGER(), img, sampling), warped(Warper(), img, sampling), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", WARPERS)
+def test_gain_and_shift_act_after_the_warp_and_are_clipped(kind: str, photos: Tensor) -> None:
+    sampling = strong_sampling(6, 96, 96)
+    tone = torch.tensor([[1.0, 1.4, 0.5, 1.0, 1.2, 2.0], [0.0, 0.0, 0.1, -0.3, 0.3, -0.5]])
+    matrices = torch.from_numpy(sampling).float()
+    expected = (warp(photos / 255, matrices) * tone[0].view(6, 1, 1, 1) + tone[1].view(6, 1, 1, 1)).clamp(0, 1)
+    assert expected.amin() == 0
+    assert expected.amax() == 1
+    torch.testing.assert_close(warped(WARPERS[kind](), photos, sampling, tone), expected, atol=1e-4, rtol=0)
+
+
+def test_floats_and_bytes_are_one(photos: Tensor) -> None:
+    sampling = strong_sampling(6, 96, 96)
+    assert torch.equal(warped(Warper(), photos, sampling), warped(Warper(), photos / 255, sampling))
+
+
+def test_compiles_without_graph_breaks(photos: Tensor) -> None:
+    img = photos[:2, 0, :16, :16]
+    packed, as_compiled = torch.empty(2, 15, 15, dtype=torch.int32), torch.empty(2, 15, 15, dtype=torch.int32)
+    pack(img, packed)
+    torch.compile(pack, backend="aot_eager", fullgraph=True)(img, as_compiled)
+    assert torch.equal(as_compiled, packed)
+    matrices = torch.from_numpy(in_pixels(strong_sampling(2, 16, 16), 16, 16)).float()
+    for perspective in (True, False):
+        out, expected = torch.empty(img.shape), torch.empty(img.shape)
+        compiled = torch.compile(warp_packed, backend="aot_eager", fullgraph=True)
+        compiled(packed, matrices, *neutral(2), out, perspective=perspective)
+        warp_packed(packed, matrices, *neutral(2), expected, perspective=perspective)
+        assert torch.equal(out, expected)
