@@ -1,6 +1,7 @@
 """How things are measured here: contenders in turn (A B A B ...), after a warm-up, in one run on one machine."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -9,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,38 +72,30 @@ def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_u
     return {name: Measured(items[name], seconds[name]) for name in contenders}
 
 
-def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int, warm_up: int = 1) -> dict[str, dict[str, Any]]:
+def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> dict[str, dict[str, Any]]:
     """Let the peers run, in turn; what each measured, as a result file holds it.
 
-    A turn is one epoch, or as many as a second takes: a single epoch of 25 ms would only tell what the turns of the
-    others have left in the caches. A turn's first epoch does not count where there are more.
+    A turn is one epoch, or as many as a second takes by the first one (which does not count): a single epoch of 20 ms
+    would only tell what the turns of the others have left in the caches.
 
     Raises:
         PeerError: one of them failed.
     """
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
-    epochs = {name: count(2) for name in peers}  # the checks took 0 and 1
-    for turn in range(warm_up + repeats):
+    firsts = {name: peer.epochs(2, 1) for name, peer in peers.items()}  # the checks took 0 and 1
+    counts = {name: math.ceil(TURN_S / first["seconds"]) for name, first in firsts.items()}
+    for turn in range(repeats):
         for name, peer in peers.items():
-            answers = [peer.epoch(next(epochs[name]))]
-            while sum(answer["seconds"] for answer in answers) < TURN_S:
-                answers.append(peer.epoch(next(epochs[name])))
-            if turn >= warm_up:
-                turns[name].append(_epoch_of(answers[1:] or answers))
+            turns[name].append(peer.epochs(3 + turn * counts[name], counts[name]))
     return {name: _summary_of(of_peer) for name, of_peer in turns.items()}
 
 
-def _epoch_of(answers: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean epoch of a turn."""
-    return {key: float(np.mean([answer[key] for answer in answers])) for key in answers[0]}
-
-
-def _summary_of(epochs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    images = int(epochs[0]["images"])
-    cpu_s = float(np.median([epoch["cpu_seconds"] for epoch in epochs]))
-    return Measured(images, [epoch["seconds"] for epoch in epochs]).summary() | {
+def _summary_of(turns: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    images = int(turns[0]["images"])
+    cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
+    return Measured(images, [turn["seconds"] for turn in turns]).summary() | {
         "cpu_s_per_1000": 1000 * cpu_s / images,
-        "pss_mib": max(epoch["pss_mib"] for epoch in epochs),
+        "pss_mib": max(turn["pss_mib"] for turn in turns),
     }
 
 

@@ -6,6 +6,7 @@ uint8 gray images; `augment` floats after flip, rotation, scale, contrast and br
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,8 @@ from benchmarks.peers.run import CONTENDERS
 LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded images", "limit: memcpy")
 """Contenders that are timed over the large set too: those that hold decoded images."""
 MODES: Final[tuple[Mode, ...]] = ("decode", "augment")
-OURS: Final = "fastfer, resident"
+OURS: Final[Mapping[Mode, str]] = {"decode": "fastfer, resident", "augment": "fastfer, resident, compiled"}
+"""Whom the others are compared with when printed."""
 EXAMPLES: Final = """examples:
   python -m benchmarks.loaders
   python -m benchmarks.loaders --images 2000 --large 0 --repeats 3 --only 'fastfer*'
@@ -71,7 +73,7 @@ def _run(arguments: argparse.Namespace, images: int, mode: Mode, table: Any) -> 
     result = contest(
         table, mode, source=source, work=source.parent / "peers", repeats=arguments.repeats, only=arguments.only
     )
-    show(f"{mode}, {images} images", result, OURS)
+    show(f"{mode}, {images} images", result, OURS[mode])
     return result
 
 

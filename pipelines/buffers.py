@@ -4,6 +4,7 @@ Fresh pages for every batch cost as much as filling them. The caching allocators
 pinned memory; for plain host memory nobody does.
 """
 
+import math
 import sys
 from typing import Final
 
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 KEPT: Final = 8
 """Buffers kept for reuse; a consumer that holds more batches at once gets fresh memory for the others."""
+
+ALIGNMENT: Final = 64
+"""Bytes of a cache line."""
 
 
 class Buffers:
@@ -27,10 +31,18 @@ class Buffers:
         for i in range(len(self._arrays)):
             if _holders(self._arrays, i) == FREE:
                 return torch.from_numpy(self._arrays[i])
-        fresh = np.empty(self.shape, self._dtype)
+        fresh = _aligned(self.shape, np.dtype(self._dtype))
         if len(self._arrays) < KEPT:
             self._arrays.append(fresh)
         return torch.from_numpy(fresh)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Memory that begins with a cache line; numpy's own begins 16 bytes into one, which makes copies a fifth slower."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + size].view(dtype).reshape(shape)
 
 
 def _holders(arrays: list[NDArray[np.generic]], i: int) -> int:

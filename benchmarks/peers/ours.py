@@ -63,6 +63,8 @@ FORMATS: Final = {
     "policy+strong": (None, STRONG),
 }
 """Format -> (loader, or None for decoded images in memory; policy of mode augment)."""
+COMPILED: Final = "+compiled"
+"""Behind a format: its policy compiled."""
 
 
 def _config(job: Job) -> LoaderConfig:
@@ -108,8 +110,9 @@ def _in_memory(job: Job, policy: OnlinePolicy) -> Callable[[int], Iterator[Batch
 def prepare(job: Job) -> Contender:
     """The loader, or the policy over images in memory."""
     torch.set_num_threads(job.workers)
-    kind, table = FORMATS[job.format]
-    policy = OnlinePolicy(table, SEED) if job.mode == "augment" else None
+    kind, table = FORMATS[job.format.removesuffix(COMPILED)]
+    backend = "inductor" if job.format.endswith(COMPILED) else None
+    policy = OnlinePolicy(table, SEED, compile_backend=backend) if job.mode == "augment" else None
     title = f"fastfer, {job.format}"
     if kind is not None:
         batches, close = _loaded(job, kind, policy)
@@ -120,4 +123,8 @@ def prepare(job: Job) -> Contender:
 
 
 if __name__ == "__main__":
-    serve(prepare, formats=tuple(FORMATS), libraries=("torch", "kornia", "nvidia-dali-cuda120"))
+    serve(
+        prepare,
+        formats=(*FORMATS, *(f"{name}{COMPILED}" for name in FORMATS)),
+        libraries=("torch", "kornia", "nvidia-dali-cuda120"),
+    )

@@ -2,8 +2,8 @@
 
 A rival is run as `python -m benchmarks.peers.<name> --source DIR --work DIR ...` from the repository's root. It makes
 its own copy of the data once, prints one JSON line (`ready`: versions), and answers each line on its input with one
-JSON line: `check N` walks through epoch N and says what was delivered; `epoch N` only runs it, timed; `quit` or the end
-of the input ends it. Errors are on stderr, with a non-zero exit.
+JSON line: `check N` walks through epoch N and says what was delivered; `epochs N K` only runs K epochs from N on, timed
+as one; `quit` or the end of the input ends it. Errors are on stderr, with a non-zero exit.
 
 Only numpy and the standard library: this module runs in every environment, and so knows our records by their files.
 """
@@ -204,7 +204,7 @@ def serve(prepare: Callable[[Job], Contender], *, formats: Sequence[str], librar
             verb, *numbers = line.split()
             if verb == "quit":
                 break
-            _say(out, COMMANDS[verb](contender, int(numbers[0])))
+            _say(out, COMMANDS[verb](contender, *map(int, numbers)))
         contender.close()
 
 
@@ -232,14 +232,19 @@ def _say(out: TextIO, answer: Mapping[str, Any]) -> None:
     out.flush()
 
 
-def _epoch(contender: Contender, number: int) -> dict[str, Any]:
-    """One epoch, timed from the request for its first batch to its end."""
+def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
+    """Epochs one after the other, timed from the request for the first batch to the last one's end.
+
+    Between short epochs there is no pause in which caches and processors cool down.
+    """
     cpu_before = _tree_cpu_seconds()
     started = time.perf_counter()
-    if contender.whole is None:
-        images = sum(len(batch[0]) for batch in contender.batches(number))
-    else:
-        images = contender.whole(number)
+    images = 0
+    for number in range(first, first + count):
+        if contender.whole is None:
+            images += sum(len(batch[0]) for batch in contender.batches(number))
+        else:
+            images += contender.whole(number)
     seconds = time.perf_counter() - started
     cpu_seconds = _tree_cpu_seconds() - cpu_before
     return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds, **_tree_memory()}
@@ -270,7 +275,7 @@ def _check(contender: Contender, number: int) -> dict[str, Any]:
     return found | first | {"labels": np.bincount(labels).tolist() if labels else None}
 
 
-COMMANDS: Final[Mapping[str, Callable[[Contender, int], dict[str, Any]]]] = {"check": _check, "epoch": _epoch}
+COMMANDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"check": _check, "epochs": _epochs}
 
 
 def _tree() -> list[int]:

@@ -53,6 +53,7 @@ CONTENDERS: Final[Mapping[str, Rival]] = {
     "fastfer, dali": Rival("ours", "dali", OWN),
     "fastfer, resident": Rival("ours", "resident", OWN),
     "fastfer, reference": Rival("ours", "reference", OWN),
+    "fastfer, resident, compiled": Rival("ours", "resident+compiled", OWN, ("augment",)),
     "fastfer, resident, whole strong policy": Rival("ours", "resident+strong", OWN, ("augment",)),
     "PyTorch DataLoader, Pillow, torchvision": Rival("pytorch_pil", "files", "current"),
     "PyTorch DataLoader, OpenCV, albumentations": Rival("pytorch_cv2", "files", "current"),
@@ -73,7 +74,9 @@ CONTENDERS: Final[Mapping[str, Rival]] = {
 """Loaders, and what no loader can exceed."""
 AUGMENTERS: Final[Mapping[str, Rival]] = {
     "fastfer": Rival("ours", "policy", OWN, ("augment",)),
+    "fastfer, compiled": Rival("ours", "policy+compiled", OWN, ("augment",)),
     "fastfer, whole strong policy": Rival("ours", "policy+strong", OWN, ("augment",)),
+    "fastfer, whole strong policy, compiled": Rival("ours", "policy+strong+compiled", OWN, ("augment",)),
     "kornia": Rival("augmenters", "kornia", "current", ("augment",)),
     "torchvision": Rival("augmenters", "torchvision", "current", ("augment",)),
     "albumentations": Rival("augmenters", "albumentations", "current", ("augment",)),
@@ -155,9 +158,9 @@ class Peer:
         self._send(f"check {epoch}")
         return self._answer(ANSWERS_WITHIN_S)
 
-    def epoch(self, number: int) -> dict[str, Any]:
-        """Run an epoch: images, seconds, cpu_seconds, rss_mib, pss_mib."""
-        self._send(f"epoch {number}")
+    def epochs(self, first: int, count: int) -> dict[str, Any]:
+        """Run `count` epochs from `first` on, timed as one: images, seconds, cpu_seconds, rss_mib, pss_mib."""
+        self._send(f"epochs {first} {count}")
         return self._answer(ANSWERS_WITHIN_S)
 
     def _send(self, line: str) -> None:

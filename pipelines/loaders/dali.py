@@ -2,13 +2,15 @@
 
 Samples were shuffled over all shards when written. Every training epoch permutes the shards by (seed, epoch), which
 the reader's own `shuffle_after_epoch` did not do by seed when tried, and shuffles again in a buffer. The pipeline is
-therefore built anew each epoch: 0.08 s on a CPU. Labels and rows travel as raw bytes and never visit Python one by one.
+therefore built anew each epoch, and set to work while the last images of the epoch before are decoded. Labels and rows
+travel as raw bytes and never visit Python one by one.
 
 On a GPU the pipeline draws the mirror and the random resized crop of an online policy itself, from the policy's own
 ranges; the draws follow (seed, epoch) and the place in the order, so a resumed epoch repeats them.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +26,8 @@ from pipelines.records import DatasetInfo, index_path, refuse_undecodable, tar_p
 SHUFFLE_BUFFER: Final = 1024
 IMAGES_AT_ONCE: Final = 256
 """Images that one run of the pipeline decodes: a run has a cost of its own, a third of a millisecond on a CPU."""
+RUNS_AHEAD: Final = 2
+"""Runs under way while one is consumed. They end with the epoch: DALI itself would go on into another."""
 DRAWS_ON: Final = {"cuda"}
 """Devices where the pipeline augments; on a CPU DALI is half as fast as the online policy (benchmarks.augment)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
@@ -37,6 +41,7 @@ class DaliLoader(Loader):
         self._device = torch.device(config.device)
         self._shards = [shard for shard in info.split_shards(config.split) if shard.samples]
         self._batches_at_once = min(max(1, IMAGES_AT_ONCE // config.batch), len(self))
+        self._next: tuple[int, Any] | None = None
         known = {operation.name for operation in config.policy.operations} if config.policy else set()
         if config.train and self._device.type in DRAWS_ON and known >= DRAWN_BY_DALI:
             self.drawn = DRAWN_BY_DALI
@@ -44,19 +49,44 @@ class DaliLoader(Loader):
     def __iter__(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
         self.refuse_damaged()  # something may have changed since the last epoch
-        pipeline = self._build(epoch)
+        pipeline = self._started(epoch)
         stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
-        for first in range(0, len(self), self._batches_at_once):
+        runs = self._runs()
+        for run in range(runs):
             try:
-                outputs = pipeline.run(stream)  # without a stream it would wait for the GPU
+                outputs = pipeline.share_outputs(stream)  # without a stream it would wait for the GPU
+                pipeline.release_outputs()  # these stay valid as long as they are held
+                if run + RUNS_AHEAD < runs:
+                    pipeline.schedule_run()
             except RuntimeError:  # DALI does not say which sample
                 refuse_undecodable(self.config.variant, self.info, self.config.split)
                 raise
+            if self.config.train and run == max(0, runs - RUNS_AHEAD):  # all of this epoch is under way
+                self._start_next(epoch + 1)
+            first = run * self._batches_at_once
             if first + self._batches_at_once > consumed:
                 yield from self._batches(outputs, epoch, first, consumed)
 
     def close(self) -> None:
-        """Nothing is left to free: a pipeline lives as long as its iteration."""
+        """End what was begun of a next epoch; any other pipeline lives as long as its iteration."""
+        self._next = None
+
+    def _runs(self) -> int:
+        """Runs of the pipeline in an epoch."""
+        return -(-len(self) // self._batches_at_once)
+
+    def _started(self, epoch: int) -> Any:
+        """A pipeline at work on the epoch."""
+        begun, self._next = self._next, None
+        if begun is not None and begun[0] == epoch:
+            return begun[1]
+        pipeline = self._build(epoch)
+        pipeline.schedule_run()  # the first call schedules as many runs as the queue is deep
+        return pipeline
+
+    def _start_next(self, epoch: int) -> None:
+        with suppress(RuntimeError):  # what is wrong with the files is said when that epoch begins
+            self._next = epoch, self._started(epoch)
 
     def _build(self, epoch: int) -> Any:
         config = self.config
@@ -76,6 +106,7 @@ class DaliLoader(Loader):
             size_px=self.info.size_px,
             policy=config.policy if self.drawn else None,
             batch_size=config.batch * self._batches_at_once,
+            prefetch_queue_depth=min(RUNS_AHEAD, self._runs()),
             num_threads=max(1, config.workers),
             device_id=(self._device.index or 0) if on_gpu else None,
             seed=int(epoch_rng(config.seed, epoch, purpose=1).integers(2**31)),

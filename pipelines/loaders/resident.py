@@ -69,7 +69,8 @@ class ResidentLoader(Loader):
             if pinned:
                 out = torch.empty((count, *images.shape[1:]), dtype=torch.uint8, pin_memory=True)
             else:
-                out = self._buffers.take()[:count]
+                whole = self._buffers.take()
+                out = whole if count == len(whole) else whole[:count]
             torch.index_select(words, 0, at_B, out=out.view(count, -1).view(word))
             return out.to(self._device, non_blocking=True) if pinned else out
 

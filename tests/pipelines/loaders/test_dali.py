@@ -69,6 +69,24 @@ def test_a_resumed_epoch_repeats_the_draws(tmp_path: Path, monkeypatch: pytest.M
         assert all(torch.equal(a.img_BCHW, b.img_BCHW) for a, b in zip(again, whole[consumed:], strict=True))
 
 
+def test_the_next_epoch_that_was_begun_is_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs in their order take up what the one before began; others do not; each is as if it were the first."""
+    made = ramps(tmp_path, 1, monkeypatch)
+    config = LoaderConfig(variant=made, split="train", batch=24, train=True, policy=STRONG)
+    asked = [(1, 0), (2, 0), (2, 0), (3, 2), (1, 0), (5, 0)]
+    with open_loader(config) as one:
+        for epoch, consumed in asked:
+            one.set_epoch(epoch, consumed=consumed)
+            found = list(one)
+            with open_loader(config) as fresh:
+                fresh.set_epoch(epoch, consumed=consumed)
+                expected = list(fresh)
+            assert len(found) == 4 - consumed
+            for mine, theirs in zip(found, expected, strict=True):
+                assert torch.equal(mine.rows_B, theirs.rows_B)
+                assert torch.equal(mine.img_BCHW, theirs.img_BCHW)
+
+
 def test_nothing_is_drawn_in_evaluation_or_without_a_policy_that_has_it_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
