@@ -17,7 +17,7 @@ export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report balance \
-  train evaluate cross report peers test lint format lock
+  train evaluate cross compare study report peers test lint format lock
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -51,10 +51,14 @@ balance: $(READY)   ## oversample train with light copies: DATASET= [OUT= SEED=]
 	@$(FASTFER) balance $(options)
 train: $(READY)     ## train and test one network: ARCH= AUG= [DATASET= LOADER= EPOCHS= BATCH= SEED= PRETRAINED=]
 	@$(FASTFER) train $(options)
-evaluate: $(READY)  ## test a run: RUN= [DATASET=]
+evaluate: $(READY)  ## test a run: RUN= [DATASET= SPLIT= FLIP=]
 	@$(FASTFER) evaluate $(options)
 cross: $(READY)     ## test every run on the other dataset: [SELECT=]
 	@$(FASTFER) cross $(options)
+compare: $(READY)   ## paired tests between runs, and spread over seeds: [SELECT= TESTED_ON=]
+	@$(FASTFER) compare $(options)
+study: $(READY)     ## the whole matrix: [DATASETS= ARCHS= AUGS= VARIANTS= SEEDS= GPUS= DRY=1], and make train's settings
+	@$(FASTFER) study $(options)
 report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT=]
 	@$(FASTFER) report $(options)
 

@@ -18,6 +18,7 @@ from benchmarks.harness import Measured, in_turn
 from fastfer.config import TrainConfig
 from fastfer.training.learner import Learner
 from fastfer.training.run import Run
+from fastfer.training.state import EpochProgress
 from pipelines.loaders import Batch, Loader, open_loader
 from pipelines.loaders.base import Share
 from pipelines.records import read_info
@@ -36,7 +37,7 @@ class Steps(Loader):
     def __iter__(self) -> Iterator[Batch]:
         if self._replayed is not None:
             return repeat(self._replayed, len(self))
-        self._loader.set_epoch(self._state.epoch)
+        self._loader.set_epoch(self._state.epoch, consumed=self._state.batches)
         return islice(iter(self._loader), len(self))
 
     def close(self) -> None:
@@ -50,19 +51,19 @@ def ceiling(variant: Path, arch: str, *, kind: str, batch: int, steps: int, repe
     fabric = Fabric(accelerator="auto", devices=1)
     device = str(fabric.device)
     waits: list[float] = []
-    with open_loader(replace(config.loader_config("train", device), variant=variant)) as loader:
+    with open_loader(config.loader_config(variant, "train", device)) as loader:
         real = Steps(loader, steps)
-        learner = Learner.of(Run(config, info, {}), fabric, real)
+        learner = Learner.of(Run(config, [], info, {}), fabric, real)
         one = next(iter(real))
         replayed = Steps(loader, steps, replace(one, img_BCHW=one.img_BCHW.float() / 255))
         epochs = iter(range(1, 10_000))
 
         def run(of: Learner, train: Loader) -> int:
-            train.set_epoch(next(epochs))
-            _, _, images, waited_s = of.train_epoch(train, lambda _batches: None)
+            progress = EpochProgress(next(epochs)).to(of.device)
+            of.train_epoch(train, progress, lambda _batches: None)
             if train is real:
-                waits.append(waited_s)
-            return images
+                waits.append(progress.waited_s)
+            return progress.images
 
         ceiling = replace(learner, policy=None)
         measured = in_turn(

@@ -13,21 +13,26 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut, open_records
+from fastfer.variants import (
+    PLACE_SCHEMA,
+    ShardJob,
+    ShardResult,
+    VariantPlan,
+    build_variant,
+    copied_shard,
+    cut,
+    open_records,
+)
 from pipelines.augment import LIGHT, augment_copy
 from pipelines.progress import Track, untracked
 from pipelines.records import (
     DatasetInfo,
     Sample,
-    ShardInfo,
     ShardReader,
     decode_jpeg,
     encode_jpeg,
-    index_path,
     info_sha256,
     read_manifest,
-    tar_path,
-    write_atomically,
     write_shard,
 )
 
@@ -125,9 +130,7 @@ def _make_shard(job: ShardJob) -> ShardResult:
     if job.split == "train":
         samples = (_sample(source, row, job) for row in job.rows.iter_rows(named=True))
         return ShardResult.of(job, write_shard(job.folder, job.name, job.split, samples))
-    for path in (index_path, tar_path):
-        write_atomically(path(job.folder, job.name), path(source, job.name).read_bytes())
-    return ShardResult.of(job, ShardInfo(**job.settings["info"]))
+    return copied_shard(job, source)
 
 
 def _sample(source: Path, row: dict[str, Any], job: ShardJob) -> Sample:

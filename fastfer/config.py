@@ -1,13 +1,15 @@
-"""The settings of a run: what is trained, on what, and how. Recommended values are data, one row per architecture."""
+"""The settings of a run: what is trained, on what, and how."""
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fastfer.datasets import find_dataset
+from fastfer.datasets import DATASETS, find_dataset
 from fastfer.models import timm_name
+from fastfer.recipes import OTHER_RECIPE, RECIPE_BATCH, RECIPES, Recipe
 from pipelines.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,52 +19,77 @@ AUGMENTATIONS: Final = {"none": "preprocessed", "offline": "augmented", "online"
 """`AUG=` and the variant it trains on; `online` adds the strong policy every epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Recommended optimiser settings for fine-tuning; the learning rate is for a batch of 128."""
-
-    lr: float
-    weight_decay: float
-
-
-RECIPES: Final = {
-    "resnet": Recipe(lr=3e-4, weight_decay=0.05),
-    "efficientnet": Recipe(lr=5e-4, weight_decay=0.02),
-    "vit": Recipe(lr=1e-4, weight_decay=0.05),
-    "efficientvit": Recipe(lr=3e-4, weight_decay=0.05),
-}
-RECIPE_BATCH: Final = 128
-OTHER_RECIPE: Final = Recipe(lr=3e-4, weight_decay=0.05)
-
-
 PRECISIONS: Final = {"auto": None, "32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """`PRECISION=` and Fabric's name for it; auto takes bf16 or fp16 on a GPU that has it, 32 elsewhere."""
 
 
-INCIDENTAL: Final = {"shards", "runs", "cache", "place", "verify", "workers"}
+MONITORS: Final = {
+    "macro_f1": ("val_macro_f1", 1),
+    "balanced_accuracy": ("val_balanced_accuracy", 1),
+    "accuracy": ("val_accuracy", 1),
+    "loss": ("val_loss", -1),
+}
+"""`MONITOR=`, what the best epoch is chosen by on the validation split: its column, and 1 where more is better."""
+
+IMBALANCES: Final = ("none", "weights", "logits")
+"""`IMBALANCE=`, what the loss does about rare classes: nothing, weights, or adjusted logits (see `Loss`)."""
+
+SAMPLINGS: Final = ("size", "equal")
+"""`SAMPLING=` of a joint set: every image once an epoch, or as many of each dataset (the smaller ones come again)."""
+
+INCIDENTAL: Final = {"shards", "runs", "cache", "place", "verify", "workers", "resume"}
+CHOICES: Final[dict[str, Iterable[str]]] = {
+    "aug": AUGMENTATIONS,
+    "precision": PRECISIONS,
+    "monitor": MONITORS,
+    "imbalance": IMBALANCES,
+    "sampling": SAMPLINGS,
+}
+NOUNS: Final = {"aug": "augmentation"}
+AT_LEAST_ONE: Final = ("epochs", "batch", "accumulate", "patience")
+LIMITS: Final = {
+    "mixup": (0, "0 (off) or an alpha above 0"),
+    "cutmix": (0, "0 (off) or an alpha above 0"),
+    "clip": (0, "0 (off) or a norm above 0"),
+    "ema": (0, "0 (off) or a decay below 1"),
+    "min_delta": (0, "0 or more"),
+}
+"""The least that a setting may be, and how to say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """One run. `batch` is images per step; `None` means: by the recipe, or as stored; `mixup`, `cutmix`: see `Mixing`.
+    """One run. `None` means: by the architecture's recipe, or as stored; `mixup`, `cutmix`: see `Mixing`.
+
+    `dataset` may be several, joined by `+`: they are then trained on together. `batch` is images per step over all
+    processes, and `accumulate` steps make one of the optimiser. `clip` is the largest norm of the gradients and `ema`
+    the decay of a moving average of the weights, which is then what is tested.
 
     `shards`, `runs` and `cache` are the folders of all variants, of all runs, and of decoded images. They, `place`,
-    `verify` (see `LoaderConfig`) and `workers` do not change the result and stay out of the run's name (`INCIDENTAL`).
+    `verify` (see `LoaderConfig`), `workers` and `resume` (go on where the run was stopped) do not change the result and
+    stay out of the run's name (`INCIDENTAL`).
     """
 
     dataset: str
     arch: str = "efficientnet"
     aug: str = "none"
     variant: str | None = None
+    sampling: str = "size"
     loader: str = "dali"
     epochs: int = 40
     batch: int = 128
+    accumulate: int = 1
     lr: float | None = None
     weight_decay: float | None = None
-    warmup_epochs: float = 2.0
+    layer_decay: float | None = None
+    warmup_epochs: float | None = None
+    label_smoothing: float | None = None
+    imbalance: str = "none"
     mixup: float = 0.0
     cutmix: float = 0.0
-    label_smoothing: float = 0.1
+    clip: float = 1.0
+    ema: float = 0.0
+    monitor: str = "macro_f1"
     patience: int = 10
     min_delta: float = 0.001
     image_size: int | None = None
@@ -77,51 +104,70 @@ class TrainConfig:
     place: str = "auto"
     verify: str = "once"
     workers: int = 2
+    resume: bool = True
 
     def __post_init__(self) -> None:
         """Refuse impossible settings now, not after the first epoch."""
-        find_dataset(self.dataset)
-        if self.aug not in AUGMENTATIONS:
-            raise InputError(f"no augmentation {self.aug!r}: choose one of {', '.join(AUGMENTATIONS)}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"no precision {self.precision!r}: choose one of {', '.join(PRECISIONS)}")
-        for name in ("epochs", "batch", "patience"):
+        split_datasets(self.dataset)
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"no {NOUNS.get(name, name)} {getattr(self, name)!r}: choose one of {', '.join(known)}"
+                )
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"{name} is {getattr(self, name)}: it must be 0 (off) or an alpha above 0")
+        for name, (least, rule) in LIMITS.items():
+            if not least <= getattr(self, name) < (1 if name == "ema" else float("inf")):
+                raise InputError(f"{name} is {getattr(self, name)}: it must be {rule}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}: it must be from 0 to 4294967295")
         if self.lr is not None and self.lr <= 0:
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
+        recipe = self.recipe()
+        if not 0 < recipe.layer_decay <= 1:
+            raise InputError(f"layer_decay is {recipe.layer_decay}: it must be above 0, and 1 for off")
+        if not 0 <= recipe.label_smoothing < 1:
+            raise InputError(f"label_smoothing is {recipe.label_smoothing}: it must be from 0 to below 1")
+        if not 0 <= recipe.warmup_epochs < float("inf"):
+            raise InputError(f"warmup_epochs is {recipe.warmup_epochs}: it must be 0 or more")
         if self.weights is not None and not self.pretrained:
             raise InputError("WEIGHTS= gives weights to start from and PRETRAINED=0 asks for none: choose one")
         timm_name(self.arch)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets trained on: one, or several together."""
+        return split_datasets(self.dataset)
 
     @property
     def trained_variant(self) -> str:
         """The variant trained on: the one asked for, or the one that goes with the augmentation."""
         return self.variant or AUGMENTATIONS[self.aug]
 
-    @property
-    def records(self) -> Path:
-        """The folder of the variant trained on."""
-        return self.shards / self.dataset / self.trained_variant
+    def loader_config(
+        self, records: Path, split: str, device: str = "cpu", *, rank: int = 0, world_size: int = 1
+    ) -> "LoaderConfig":
+        """How `split` of a variant is loaded by one of `world_size` processes.
 
-    def loader_config(self, split: str, device: str = "cpu") -> "LoaderConfig":
-        """How `split` of the records trained on is loaded."""
+        Raises:
+            InputError: the batch cannot be shared out, or a setting of the loader is impossible.
+        """
         from pipelines.augment import STRONG
         from pipelines.loaders import LoaderConfig
 
+        if self.batch % world_size:
+            raise InputError(f"a batch of {self.batch} images cannot be shared out among {world_size} processes")
         return LoaderConfig(
-            variant=self.records,
+            variant=records,
             split=split,
-            batch=self.batch,
+            batch=self.batch // world_size,
             train=split == "train",
             seed=self.seed,
             kind=self.loader,
             device=device,
+            rank=rank,
+            world_size=world_size,
             workers=self.workers,
             cache=self.cache,
             place=self.place,
@@ -129,25 +175,38 @@ class TrainConfig:
             policy=STRONG if self.aug == "online" else None,
         )
 
-    def optimiser(self) -> Recipe:
-        """Learning rate (scaled linearly with the batch, Goyal et al. 2017) and weight decay of this run."""
+    def recipe(self) -> Recipe:
+        """The architecture's recipe with what was asked for in its place; the learning rate is that of this batch."""
         recipe = RECIPES.get(self.arch, OTHER_RECIPE)
-        return Recipe(
-            lr=self.lr if self.lr is not None else recipe.lr * self.batch / RECIPE_BATCH,
-            weight_decay=self.weight_decay if self.weight_decay is not None else recipe.weight_decay,
-        )
+        asked = {field.name: getattr(self, field.name) for field in fields(Recipe)}
+        scaled = replace(recipe, lr=recipe.lr * self.batch * self.accumulate / RECIPE_BATCH)
+        return replace(scaled, **{name: value for name, value in asked.items() if value is not None})
+
+
+def split_datasets(names: str) -> tuple[str, ...]:
+    """`rafdb+expw` as its datasets, in the order of `DATASETS`, so that a joint set has one name.
+
+    Raises:
+        InputError: one is unknown or named twice, or they are not of one kind.
+    """
+    found = [find_dataset(name) for name in names.split("+")]
+    if len({dataset.name for dataset in found}) < len(found):
+        raise InputError(f"{names} names a dataset twice")
+    kinds = {dataset.kind for dataset in found}
+    if len(kinds) > 1:
+        raise InputError(f"{names} mixes datasets of the kinds {', '.join(sorted(kinds))}: train on one kind together")
+    return tuple(name for name in DATASETS if name in {dataset.name for dataset in found})
 
 
 def settings_of(config: TrainConfig, *, records_sha256: str, image_size: int) -> dict[str, Any]:
     """All that determines the run's result, as plain values: the contents of its `config.json`."""
     settings = {name: value for name, value in asdict(config).items() if name not in INCIDENTAL}
-    optimiser = config.optimiser()
     return settings | {
+        "dataset": "+".join(config.datasets),
         "model": timm_name(config.arch),
         "variant": config.trained_variant,
         "weights": str(config.weights) if config.weights else None,
-        "lr": optimiser.lr,
-        "weight_decay": optimiser.weight_decay,
+        **asdict(config.recipe()),
         "image_size": image_size,
         "records_sha256": records_sha256,
     }

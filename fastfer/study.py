@@ -1,50 +1,94 @@
-"""The whole matrix, one step after the other; what is done already is not done again."""
+"""The whole matrix, step by step: what is done is not done again, and what fails does not stop the rest."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import polars as pl
 
 from fastfer.balance import BalanceConfig, balance
+from fastfer.cells import Say, scores_of, title, train_and_test, train_on_devices
 from fastfer.config import AUGMENTATIONS, TrainConfig
 from fastfer.datasets.demo import DemoConfig, make_demo_data
-from fastfer.evaluation.cross import cross
-from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, evaluate
+from fastfer.evaluation.compare import compare
+from fastfer.evaluation.cross import counterparts, cross
+from fastfer.evaluation.evaluate import FinishedRun
 from fastfer.report import make_report
+from fastfer.results import findings, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
-from fastfer.training.fit import fit
-from fastfer.training.log import EpochRow
-from fastfer.training.run import Run, read_json
+from fastfer.together import parts_are_made
+from fastfer.training.fit import OnEpoch
+from fastfer.training.run import Run
+from fastfer.variants import open_records
+from pipelines.errors import InputError
 from pipelines.progress import Track
 
-OnEpoch = Callable[[EpochRow], None]
-Say = Callable[[str], None]
+VARIANTS: Final = ("raw", "preprocessed", "augmented")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyConfig:
-    """Which cells of the matrix are run, and where everything lies. `train` gives the settings all runs share."""
+    """Which cells of the matrix are run, and where everything lies. `train` gives the settings all runs share.
+
+    A cell of each augmentation trains on the variant that goes with it, if that is among `variants`; `raw` adds a
+    baseline without augmentation on the faces as they were annotated. `together` adds the datasets as one, but for raw.
+    With `devices` trainings run as processes of their own, one on each GPU.
+    """
 
     name: str
     datasets: tuple[str, ...]
     archs: tuple[str, ...]
     augs: tuple[str, ...]
-    size_px: int
-    shard_rows: int
     train: TrainConfig
+    variants: tuple[str, ...] = VARIANTS
+    seeds: tuple[int, ...] = (0,)
+    together: bool = True
+    size_px: int = 224
+    shard_rows: int = 512
+    detector: str | None = None
+    devices: tuple[str, ...] = ()
     data_root: Path = Path("data/raw")
     results: Path = Path("results")
     reports: Path = Path("reports")
     workers: int = 2
 
+    def __post_init__(self) -> None:
+        """Refuse impossible cells before anything is made."""
+        for name, known in (("variants", VARIANTS), ("augs", tuple(AUGMENTATIONS))):
+            if unknown := set(getattr(self, name)) - set(known):
+                raise InputError(f"no {name[:-1]} {', '.join(sorted(unknown))}: choose of {', '.join(known)}")
+        if not self.cells():
+            raise InputError(
+                f"the augmentations {', '.join(self.augs)} train on none of {', '.join(self.variants)}: nothing is left"
+            )
+
+    def regimes(self, *, joint: bool) -> list[tuple[str, str]]:
+        """(variant, augmentation) of the cells of a dataset."""
+        raw = [("raw", "none")] if "raw" in self.variants and not joint else []
+        return raw + [(AUGMENTATIONS[aug], aug) for aug in self.augs if AUGMENTATIONS[aug] in self.variants]
+
+    def trained_sets(self) -> tuple[str, ...]:
+        """Every set that is trained on: each dataset, and all of them together."""
+        joint = ("+".join(self.datasets),) if self.together and len(self.datasets) > 1 else ()
+        return self.datasets + joint
+
     def cells(self) -> list[TrainConfig]:
         """Every run of the matrix."""
         return [
-            replace(self.train, dataset=dataset, arch=arch, aug=aug)
-            for dataset in self.datasets
+            replace(self.train, dataset=dataset, arch=arch, aug=aug, variant=variant, seed=seed)
+            for dataset in self.trained_sets()
             for arch in self.archs
-            for aug in self.augs
+            for variant, aug in self.regimes(joint="+" in dataset)
+            for seed in self.seeds
         ]
+
+    def record_jobs(self) -> list[tuple[str, str]]:
+        """(dataset, variant) of all records that the cells need, in the order in which they are made."""
+        needed = {variant for cell in self.cells() for variant in (cell.trained_variant,)}
+        needed |= {"preprocessed"} if needed & {"preprocessed", "augmented"} else set()
+        return [(dataset, variant) for dataset in self.datasets for variant in VARIANTS if variant in needed]
 
 
 DEMO: Final = StudyConfig(
@@ -52,6 +96,8 @@ DEMO: Final = StudyConfig(
     datasets=("demo-rafdb", "demo-expw"),
     archs=("resnet10t",),
     augs=("none", "online"),
+    variants=("preprocessed", "augmented"),
+    together=False,
     size_px=64,
     shard_rows=128,
     train=TrainConfig(
@@ -61,68 +107,117 @@ DEMO: Final = StudyConfig(
 """Small enough for two cores and no network: from nothing, in minutes."""
 
 
-def train_and_test(config: TrainConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> tuple[Run, dict[str, Any]]:
-    """Train a run and test its best epoch on its own test split; what an earlier call finished is read, not redone."""
-    run = Run.of(config, say)
-    if run.is_trained:
-        say(f"{run.folder.name}: trained already")
-    else:
-        say(f"{run.folder.name}: training {run.settings['model']}")
-        fit(run, track=track, on_epoch=on_epoch)
-    finished = FinishedRun.open(run.folder)
-    done = finished.results(config.dataset) / METRICS_NAME
-    if done.is_file():
-        return run, read_json(done)
-    metrics = evaluate(
-        finished,
-        config.dataset,
-        shards=config.shards,
-        loader=config.loader,
-        cache=config.cache,
-        place=config.place,
-        verify=config.verify,
-        workers=config.workers,
-        track=track,
-    )
-    return run, metrics
+@dataclass(slots=True)
+class Outcome:
+    """What a study came to: its finished runs, what failed and why, the report, and its findings in sentences."""
+
+    runs: list[FinishedRun] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    report: Path | None = None
+    findings: list[str] = field(default_factory=list)
+
+    def attempt(self, what: str, work: Callable[[], object], say: Say) -> bool:
+        """Do a step; whether it could be done. Only what is wrong with the input, or with the machine, may fail."""
+        try:
+            work()
+        except (InputError, OSError, RuntimeError, MemoryError) as error:
+            self.failed[what] = " ".join(str(error).split()) or type(error).__name__
+            say(f"{what}: failed: {self.failed[what]}")
+            return False
+        return True
 
 
-def run_demo(study: StudyConfig, demo: DemoConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Path:
-    """Make the demo data, then run the study on it; returns the report."""
+def run_demo(study: StudyConfig, demo: DemoConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Outcome:
+    """Make the demo data, then run the study on it."""
     say("Demo data")
     make_demo_data(study.data_root, demo, track)
     return run_study(study, track=track, on_epoch=on_epoch, say=say)
 
 
-def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Path:
-    """Shards, balance, every training and test, across, and the report, whose path is returned.
+def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Outcome:
+    """Records, every training with its tests, across, together, comparisons, the table of results and the report."""
+    outcome = Outcome()
+    for dataset, variant in study.record_jobs():
+        what = f"records of {dataset}, {variant}"
+        say(what.capitalize())
+        outcome.attempt(what, partial(_make_records, study, dataset, variant, track, say), say)
+    _train_all(study, outcome, track, on_epoch, say)
+    if not outcome.runs:
+        return outcome
+    say("Across datasets, and together")
+    outcome.attempt("tests across", partial(_test_across, study, outcome.runs, track), say)
+    table = results_table(outcome.runs)
+    say(f"results: {write_results(table, study.results)}")
+    pairs: list[pl.DataFrame] = []
+    if len(outcome.runs) > 1:
+        outcome.attempt("comparisons", partial(_compare, study, outcome.runs, track, pairs), say)
+    outcome.findings = findings(table, pairs[0] if pairs else None)
+    names = {run.folder.name for run in outcome.runs}
+    outcome.report = make_report(study.train.runs, study.reports / study.name, select=names.__contains__, track=track)
+    return outcome
 
-    Raises:
-        InputError: a dataset is missing, or something else in the way; what was finished stays.
-    """
+
+def _make_records(study: StudyConfig, dataset: str, variant: str, track: Track, say: Say) -> None:
     shards = study.train.shards
-    for dataset in study.datasets:
-        say(f"Records of {dataset}")
-        make_shards(
-            ShardConfig(
-                dataset=dataset,
-                data_root=study.data_root / dataset,
-                out=shards,
-                size_px=study.size_px,
-                shard_rows=study.shard_rows,
-                workers=study.workers,
-            ),
-            track,
-            say,
-        )
-        if any(AUGMENTATIONS[aug] == "augmented" for aug in study.augs):
-            balance(BalanceConfig(dataset=dataset, out=shards, workers=study.workers), track)
-    runs = []
-    for cell in study.cells():
-        run, metrics = train_and_test(cell, track=track, on_epoch=on_epoch, say=say)
-        say(f"{run.folder.name}: test balanced accuracy {metrics['balanced_accuracy']['value']:.3f}")
-        runs.append(FinishedRun.open(run.folder))
-    say("Across datasets")
-    cross(runs, shards=shards, out=study.results / f"{study.name}-cross.csv", track=track)
-    names = {run.folder.name for run in runs}
-    return make_report(study.train.runs, study.reports / study.name, select=names.__contains__, track=track)
+    if variant == "augmented":
+        balance(BalanceConfig(dataset=dataset, out=shards, workers=study.workers), track)
+        return
+    config = ShardConfig(
+        dataset=dataset,
+        data_root=study.data_root / dataset,
+        out=shards,
+        variant=variant,
+        detector=study.detector if variant == "preprocessed" else None,
+        size_px=study.size_px,
+        shard_rows=study.shard_rows,
+        workers=study.workers,
+    )
+    make_shards(config, track, say)
+
+
+def _train_all(study: StudyConfig, outcome: Outcome, track: Track, on_epoch: OnEpoch, say: Say) -> None:
+    """Train and test every cell that is not done: one after the other here, or one on each GPU at a time."""
+    cells = study.cells()
+    if study.devices:
+        waiting = [cell for cell in cells if not is_trained(cell)]
+        logs = study.results / "logs"
+        for cell, why in train_on_devices(waiting, study.devices, logs, say):
+            if why is not None:
+                outcome.failed[title(cell)] = why
+            say(f"{title(cell)}: {'done' if why is None else f'failed: {why}'}")
+        cells = [cell for cell in cells if title(cell) not in outcome.failed]
+    for number, cell in enumerate(cells, 1):
+
+        def train(cell: TrainConfig = cell, number: int = number) -> None:
+            run, metrics = train_and_test(cell, track=track, on_epoch=on_epoch, say=say)
+            score = metrics["balanced_accuracy"]["value"] if metrics else float("nan")
+            say(f"{number} of {len(cells)}: {run.folder.name}: test balanced accuracy {score:.3f}")
+            outcome.runs.append(FinishedRun.open(run.folder))
+
+        outcome.attempt(title(cell), train, say)
+
+
+def is_trained(cell: TrainConfig) -> bool:
+    """Whether a cell's records are there, and it was trained on them."""
+    try:
+        for dataset in cell.datasets:
+            open_records(cell.shards, dataset, cell.trained_variant)
+        return parts_are_made(cell.shards, cell.datasets, cell.trained_variant) and Run.of(cell).is_trained
+    except InputError:
+        return False
+
+
+def _test_across(study: StudyConfig, runs: Iterable[FinishedRun], track: Track) -> None:
+    """Each run on the other datasets, and those trained on several on each of them."""
+    runs = list(runs)
+    single = [run for run in runs if set(counterparts(run.datasets)) & set(study.datasets)]
+    if single:
+        cross(single, shards=study.train.shards, out=study.results / f"{study.name}-cross.csv", track=track)
+    for run in runs:
+        for dataset in run.datasets if len(run.datasets) > 1 else ():
+            scores_of(run, dataset, study.train, track)
+
+
+def _compare(study: StudyConfig, runs: Iterable[FinishedRun], track: Track, pairs: list[pl.DataFrame]) -> None:
+    """Paired tests of all runs, into the folder of results and into `pairs`."""
+    pairs.append(compare(list(runs), out=study.results, track=track)[0])

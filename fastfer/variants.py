@@ -43,6 +43,10 @@ VARIANT_MAKERS: Final = {
     "raw": "make shards VARIANT=raw",
 }
 """The variants, and the command that makes each."""
+TESTED_VARIANT: Final = {"raw": "raw", "preprocessed": "preprocessed", "augmented": "preprocessed"}
+"""What a model of each training variant is validated and tested on: never balanced or augmented images."""
+FACE_SETTINGS: Final = ("size_px", "color", "detector", "face_scale")
+"""What must have been alike for a model's images and for those it is tested on."""
 PLACE_SCHEMA: Final = pl.Schema(
     {
         "status": pl.String(),  # kept or dropped
@@ -77,6 +81,13 @@ class ShardResult:
         """The result of a job that kept all its rows, in order."""
         place = {"status": "kept", "shard": job.name}
         return cls(info, [{"row": row, "position": i} | place for i, row in enumerate(job.rows["row"])])
+
+
+def copied_shard(job: ShardJob, source: Path) -> ShardResult:
+    """The shard of another variant as it is; `settings["info"]` describes it."""
+    for path in (index_path, tar_path):
+        write_atomically(path(job.folder, job.name), path(source, job.name).read_bytes())
+    return ShardResult.of(job, ShardInfo(**job.settings["info"]))
 
 
 def cut(groups: Iterable[list[int]], size: int) -> Iterator[list[int]]:
@@ -234,3 +245,13 @@ def open_records(out: Path, dataset: str, variant: str) -> DatasetInfo:
             f"no {variant} records of {dataset} in {out}: {VARIANT_MAKERS[variant]} DATASET={dataset} makes them"
         )
     return read_info(folder)
+
+
+def faces_of(out: Path, dataset: str, variant: str) -> dict[str, Any]:
+    """How the faces behind a variant were made (`FACE_SETTINGS`).
+
+    Raises:
+        InputError: as `open_records`.
+    """
+    settings = open_records(out, dataset, TESTED_VARIANT[variant]).settings
+    return {name: settings.get(name) for name in FACE_SETTINGS}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastfer.cli.console import say, show_table, track
 from fastfer.cli.verbs import DATASET, RESULTS, RUNS, SHARDS, Option, Verb, default_of, seed_number, switch
-from fastfer.config import AUGMENTATIONS, PRECISIONS, TrainConfig
+from fastfer.config import AUGMENTATIONS, MONITORS, PRECISIONS, TrainConfig
 from fastfer.evaluation.metrics import METRICS
 from fastfer.models import ARCHITECTURES
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EPOCH_LINE: Final = (
     "epoch {epoch:>3}   loss {train_loss:.3f} / {val_loss:.3f}   accuracy {train_accuracy:.3f} / {val_accuracy:.3f}   "
-    "macro-F1 {val_macro_f1:.3f}   lr {lr:.1e}   {images_per_s:,.0f} img/s   waited {wait:.0%}   "
+    "macro-F1 {val_macro_f1:.3f}   lr {lr:.1e}   {images_per_s:,.0f} img/s   waited {wait:.1%}   "
     "RSS {peak_rss_mib:,.0f} MiB"
 )
 
@@ -42,23 +42,28 @@ def _number(value: float | None) -> str:
 def _train(arguments: argparse.Namespace) -> None:
     given = vars(arguments)
     config = TrainConfig(**{name: given[name] for name in TrainConfig.__slots__})
-    from fastfer.study import train_and_test
+    from fastfer.cells import train_and_test
 
     run, metrics = train_and_test(config, track=track, on_epoch=show_epoch, say=say)
-    show_scores(f"{config.dataset}, test", metrics)
-    say(f"run folder: {run.folder}")
+    if metrics is not None:  # in the first process of torchrun
+        show_scores(f"{run.settings['dataset']}, test", metrics)
+        say(f"run folder: {run.folder}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from fastfer.evaluation.evaluate import FinishedRun, evaluate
+    from fastfer.evaluation.evaluate import FinishedRun, Loading, evaluate
 
     folder = arguments.run if arguments.run.exists() else arguments.runs / arguments.run
     run = FinishedRun.open(folder)
     dataset = arguments.dataset or run.settings["dataset"]
-    how = {name: getattr(arguments, name) for name in ("shards", "loader", "cache", "place", "verify")}
-    metrics = evaluate(run, dataset, **how, track=track)
-    show_scores(f"{run.folder.name} on {dataset}, test", metrics)
-    say(f"written to {run.results(dataset)}")
+    loading = Loading(**{name: getattr(arguments, name) for name in ("loader", "cache", "place", "verify", "workers")})
+    which: dict[str, Any] = {"split": arguments.split, "flip": arguments.flip}
+    metrics = evaluate(run, dataset, shards=arguments.shards, loading=loading, **which, track=track)
+    show_scores(f"{run.folder.name} on {dataset}, {arguments.split}", metrics)
+    found = metrics["found_only"]
+    if found is not None and found["n"] < metrics["n"]:
+        show_scores(f"Without the {metrics['n'] - found['n']} faces that the detector missed", found)
+    say(f"written to {run.results(dataset, **which)}")
 
 
 def _cross(arguments: argparse.Namespace) -> None:
@@ -86,6 +91,38 @@ LOADER: Final = _option(
 CACHE: Final = _option("cache", "folder of decoded images (resident, ffcv)", Path)
 PLACE: Final = _option("place", "where resident holds images: auto, device, pinned or mapped")
 VERIFY: Final = _option("verify", "checksums: once for each file, or full (always)")
+WORKERS: Final = _option("workers", "decoding threads or processes", int)
+TUNING: Final = (
+    LOADER,
+    CACHE,
+    PLACE,
+    VERIFY,
+    WORKERS,
+    _option("sampling", "of datasets together: size (each image once), or equal (as many of each)"),
+    _option("epochs", "most epochs", int),
+    _option("batch", "images per step, over all processes", int),
+    _option("accumulate", "steps whose gradients make one of the optimiser", int),
+    _option("lr", "peak learning rate (default: the architecture's, scaled by batch)", float),
+    _option("weight_decay", "default: the architecture's", float),
+    _option("layer_decay", "factor on the learning rate from layer to layer, such as 0.75; 1 for off", float),
+    _option("warmup_epochs", "epochs of rising learning rate (default: the architecture's)", float),
+    _option("label_smoothing", "0 to 1 (default: the architecture's)", float),
+    _option("imbalance", "what the loss does about rare classes: none, weights or logits"),
+    _option("mixup", "mix pairs of images and labels: alpha, 0 for off", float),
+    _option("cutmix", "paste a part of another image, and of its label: alpha, 0 for off", float),
+    _option("clip", "largest norm of the gradients, 0 for any", float),
+    _option("ema", "decay of a moving average of the weights, such as 0.999; 0 for off", float),
+    _option("monitor", f"what the best epoch is chosen by, in validation: {', '.join(MONITORS)}"),
+    _option("patience", "epochs without a better one before stopping", int),
+    _option("min_delta", "what counts as better", float),
+    _option("image_size", "pixels (default: as stored)", int),
+    Option("pretrained", "1: from ImageNet weights, 0: from nothing", switch, True),
+    _option("weights", "weights to start from, .pth or .safetensors (default: timm's hub)", Path),
+    _option("precision", ", ".join(PRECISIONS)),
+    Option("compile", "1: torch.compile", switch, False),
+    Option("resume", "1: go on where the run was stopped, 0: begin anew", switch, True),
+)
+"""How a network is trained, whatever it is trained on."""
 VERBS: Final = (
     Verb(
         "train",
@@ -95,33 +132,16 @@ VERBS: Final = (
             _option("arch", f"{', '.join(ARCHITECTURES)}, or any timm model"),
             _option("aug", ", ".join(AUGMENTATIONS)),
             _option("variant", "records to train on (default: those that go with --aug)"),
-            LOADER,
-            CACHE,
-            PLACE,
-            VERIFY,
-            _option("epochs", "most epochs", int),
-            _option("batch", "images per step", int),
-            _option("lr", "peak learning rate (default: the architecture's, scaled by batch)", float),
-            _option("weight_decay", "default: the architecture's", float),
-            _option("warmup_epochs", "epochs of rising learning rate", float),
-            _option("mixup", "mix pairs of images and labels: alpha, 0 for off", float),
-            _option("cutmix", "paste a part of another image, and of its label: alpha, 0 for off", float),
-            _option("label_smoothing", "0 to 1", float),
-            _option("patience", "epochs without a better validation macro-F1 before stopping", int),
-            _option("min_delta", "what counts as better", float),
-            _option("image_size", "pixels (default: as stored)", int),
+            *TUNING,
             _option("seed", "of initial weights, order and augmentation", seed_number),
-            Option("pretrained", "1: from ImageNet weights, 0: from nothing", switch, True),
-            _option("weights", "weights to start from, .pth or .safetensors (default: timm's hub)", Path),
-            _option("precision", ", ".join(PRECISIONS)),
-            Option("compile", "1: torch.compile", switch, False),
             SHARDS,
             RUNS,
-            _option("workers", "decoding threads or processes", int),
         ),
         (
             "fastfer train --arch efficientnet --aug online --dataset rafdb",
             "fastfer train --arch resnet10t --pretrained 0 --dataset demo-rafdb --epochs 10",
+            "fastfer train --arch vit --aug online --dataset rafdb+expw --sampling equal --ema 0.999",
+            "torchrun --nproc-per-node=4 -m fastfer train --arch vit --aug online --dataset expw",
         ),
         _train,
     ),
@@ -130,15 +150,21 @@ VERBS: Final = (
         "Test a trained run on the test split of a dataset, its own or another.",
         (
             Option("run", "the run's folder, or its name in --runs", Path, required=True),
-            Option("dataset", "whose test split (default: the run's own)"),
+            Option("dataset", "whose, or several as rafdb+expw (default: the run's own)"),
+            Option("split", "test, val or train", str, "test"),
+            Option("flip", "1: mean over each image and its mirror image", switch, False),
             LOADER,
             CACHE,
             PLACE,
             VERIFY,
+            WORKERS,
             SHARDS,
             RUNS,
         ),
-        ("fastfer evaluate --run runs/rafdb-augmented-resnet-online-s0-1a2b3c4d --dataset expw",),
+        (
+            "fastfer evaluate --run runs/rafdb-augmented-resnet-online-s0-1a2b3c4d --dataset expw",
+            "fastfer evaluate --run rafdb-augmented-resnet-online-s0-1a2b3c4d --flip 1",
+        ),
         _evaluate,
     ),
     Verb(

@@ -64,6 +64,18 @@ def default_of(config: type, name: str) -> Any:
     return None if default is MISSING else default
 
 
+def words(text: str) -> tuple[str, ...]:
+    """A list, as `a,b` or `a b`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, or names something twice.
+    """
+    found = tuple(text.replace(",", " ").split())
+    if not found or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of different names, such as a,b")
+    return found
+
+
 DATASET: Final = Option("dataset", "rafdb, expw, folder, demo-rafdb or demo-expw", default="rafdb")
 DATA_ROOT: Final = Option("data-root", "the dataset's own folder, or s3://... (default: data/raw/<dataset>)", place)
 OUT: Final = Option("out", "folder of all record variants, or s3://...", place, Path("data/shards"))

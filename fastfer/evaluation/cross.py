@@ -7,9 +7,8 @@ from typing import Any, Final
 import polars as pl
 
 from fastfer.datasets import DATASETS
-from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, evaluate
+from fastfer.evaluation.evaluate import FinishedRun, evaluate, known_scores
 from fastfer.evaluation.metrics import METRICS
-from fastfer.training.run import read_json
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import write_atomically
@@ -18,10 +17,10 @@ DROPS: Final = ("accuracy", "balanced_accuracy", "macro_f1")
 """Scores whose fall from home to away is given."""
 
 
-def counterparts(dataset: str) -> list[str]:
-    """The datasets on which a model of `dataset` is tested across: the others of its kind (real, or demo)."""
-    kind = DATASETS[dataset].kind
-    return [name for name, other in DATASETS.items() if other.kind == kind and name != dataset]
+def counterparts(datasets: Sequence[str]) -> list[str]:
+    """The datasets on which a model of `datasets` is tested across: the others of their kind (real, or demo)."""
+    kind = DATASETS[datasets[0]].kind
+    return [name for name, other in DATASETS.items() if other.kind == kind and name not in datasets]
 
 
 def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track = untracked) -> pl.DataFrame:
@@ -36,9 +35,9 @@ def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track 
     lines = []
     for run in runs:
         own = run.settings["dataset"]
-        for dataset in counterparts(own):
+        for dataset in counterparts(run.datasets):
             at_home, away = (_scores(run, name, shards, track) for name in (own, dataset))
-            named = {name: run.settings[name] for name in ("arch", "aug", "seed")}
+            named = {name: run.settings[name] for name in ("variant", "arch", "aug", "seed")}
             line = {"run": run.folder.name, **named, "trained_on": own, "tested_on": dataset, "n": away["n"]}
             line |= {"left_out": away["test_set"]["left_out"]}
             for metric in (metric.name for metric in METRICS):
@@ -58,7 +57,4 @@ def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track 
 
 def _scores(run: FinishedRun, dataset: str, shards: Path, track: Track) -> dict[str, Any]:
     """The scores of an earlier test of the run on a dataset, or of one made now."""
-    done = run.results(dataset) / METRICS_NAME
-    if done.is_file():
-        return read_json(done)
-    return evaluate(run, dataset, shards=shards, track=track)
+    return known_scores(run, dataset, shards) or evaluate(run, dataset, shards=shards, track=track)

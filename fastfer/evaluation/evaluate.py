@@ -1,4 +1,4 @@
-"""Tests a finished run on the test split of a dataset, its own or another."""
+"""Tests a finished run on a dataset's test split: its own, another, or several together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,22 +8,25 @@ from typing import Any, Final
 import polars as pl
 import torch
 
-from fastfer.evaluation.metrics import confusion, score
+from fastfer.config import split_datasets
+from fastfer.evaluation.metrics import METRICS, confusion, score
 from fastfer.evaluation.predict import Predictions, predict
 from fastfer.leaks import leaking_rows
 from fastfer.training.checkpoint import load_model
-from fastfer.training.run import SUMMARY_NAME, read_json, write_json
-from fastfer.variants import open_records
+from fastfer.training.run import BEST_NAME, SUMMARY_NAME, read_json, write_json
+from fastfer.variants import TESTED_VARIANT, faces_of, open_records
 from pipelines.errors import InputError
 from pipelines.loaders import CACHE, LoaderConfig, open_loader
 from pipelines.progress import Track, untracked
-from pipelines.records import read_manifest, write_atomically, write_table
+from pipelines.records import info_sha256, read_manifest, write_atomically, write_table
 
 METRICS_NAME: Final = "metrics.json"
 CROSS: Final = "cross"
+OTHER: Final = "other"
 BATCH: Final = 256
-TESTED_VARIANT: Final = {"raw": "raw", "preprocessed": "preprocessed", "augmented": "preprocessed"}
-"""What a model of each training variant is tested on: never balanced or augmented images."""
+SUMMARY: Final = ("n", *(metric.name for metric in METRICS))
+MISSED: Final = ("annotated box", "annotated landmarks", "whole image")
+"""How a face was chosen (`HOW`) that the detector did not find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,15 @@ class FinishedRun:
         """Seconds, best epoch, epochs run, parameters."""
         return read_json(self.folder / SUMMARY_NAME)
 
-    def results(self, dataset: str) -> Path:
-        """Where the scores on a dataset's test split go."""
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What it was trained on: one dataset, or several together."""
+        return split_datasets(self.settings["dataset"])
+
+    def results(self, dataset: str, *, split: str = "test", flip: bool = False) -> Path:
+        """Where the scores on a dataset go: those of the protocol in `cross/`, of other splits or ways in `other/`."""
+        if split != "test" or flip:
+            return self.folder / OTHER / "-".join([dataset, split, *(["flip"] if flip else [])])
         return self.folder if dataset == self.settings["dataset"] else self.folder / CROSS / dataset
 
 
@@ -61,80 +71,188 @@ def finished_runs(runs: Path, pattern: str = "*") -> list[FinishedRun]:
     return [FinishedRun.open(path.parent) for path in sorted(runs.glob(f"{pattern}/{SUMMARY_NAME}"))]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loading:
+    """How test images are loaded; changes no score (see `LoaderConfig`)."""
+
+    loader: str = "dali"
+    cache: Path = CACHE
+    place: str = "auto"
+    verify: str = "once"
+    workers: int = 2
+
+
+AS_USUAL: Final = Loading()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A dataset's part of a test: its predictions, `row`, `key` and `how` of each, and how many rows were left out."""
+
+    dataset: str
+    found: Predictions
+    rows: pl.DataFrame
+    left_out: int
+
+
 def evaluate(
     run: FinishedRun,
     dataset: str,
     *,
     shards: Path,
-    loader: str = "dali",
-    cache: Path = CACHE,
-    place: str = "auto",
-    verify: str = "once",
-    workers: int = 2,
+    split: str = "test",
+    flip: bool = False,
+    loading: Loading = AS_USUAL,
     track: Track = untracked,
 ) -> dict[str, Any]:
-    """Test a run's best weights on a dataset's test split; returns and writes what `metrics.json` holds.
+    """Test a run's best weights on a split of a dataset, or of several; returns and writes what `metrics.json` holds.
 
-    Writes `predictions.parquet`, `confusion.csv` and, last, `metrics.json` into `run.results(dataset)`. Faces that the
-    detector missed are in the test (cropped by their annotated box) and in the scores. On another dataset, faces in
-    near-duplicates of the run's training images are left out, and `test_set` says how many.
+    Writes `predictions.parquet`, `confusion.csv` and, last, `metrics.json` into `run.results(...)`. Faces that the
+    detector missed are in the test (cropped by their annotated box) and in the scores; `found_only` gives the scores
+    without them. Of a dataset that the run was not trained on, faces in near-duplicates of its training images are left
+    out, and `test_set` says how many. With `flip` each probability is the mean over the image and its mirror image.
 
     Raises:
-        InputError: the test records are missing, or of another size or number of channels than the run was trained on;
+        InputError: the test records are missing, or their faces were made otherwise than those the run was trained on;
             or the records it was trained on are gone, and nobody knows what to leave out.
     """
-    variant = TESTED_VARIANT[run.settings["variant"]]
-    info = open_records(shards, dataset, variant)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, preprocessing, content = load_model(run.folder / "best.pth")
-    if (info.channels, info.classes) != (preprocessing.channels, content["classes"]):
+    model, preprocessing, content = load_model(run.folder / BEST_NAME)
+    model.to(device)
+    names = split_datasets(dataset)
+    for name in names:
+        _refuse_unlike(run, content, shards, name)
+
+    def tested(name: str) -> Part:
+        config = _loader_config(run, name, shards, split, device, loading)
+        left_out = _left_out(run, name, shards, config.variant.name) if split == "test" else []
+        with (
+            open_loader(config, track) as images,
+            track(f"Testing on {name}", total=len(images), unit="batches") as advance,
+        ):
+            found = predict(model, images, preprocessing, flip=flip, advance=advance).without(left_out)
+        manifest = read_manifest(config.variant).select("row", "key", "how")
+        rows = pl.DataFrame({"row": found.row_N}).join(manifest, on="row", how="left", maintain_order="left")
+        return Part(name, found, rows, len(left_out))
+
+    parts = [tested(name) for name in names]
+    if not sum(len(part.rows) for part in parts):
         raise InputError(
-            f"{run.folder.name} was trained on {preprocessing.channels} channel(s) and the classes "
-            f"{', '.join(content['classes'])}; {dataset} has {info.channels} and {', '.join(info.classes)}"
+            f"all {split} images of {dataset} duplicate training images of {run.settings['dataset']}: "
+            "there is nothing to score"
         )
-    home = run.settings["dataset"]
-    left_out = [] if dataset == home else leaking_rows(shards, home, dataset, variant)
-    settings = LoaderConfig(
-        variant=shards / dataset / variant,
-        split="test",
-        batch=BATCH,
-        train=False,
-        kind=loader,
-        device=str(device),
-        workers=workers,
-        cache=cache,
-        place=place,
-        verify=verify,
-    )
-    with (
-        open_loader(settings, track) as test,
-        track(f"Testing on {dataset}", total=len(test), unit="batches") as advance,
-    ):
-        found = predict(model.to(device), test, preprocessing, advance=advance)
-    found = found.without(left_out)
-    if not len(found.row_N):
-        raise InputError(f"all test images of {dataset} duplicate training images of {home}: there is nothing to score")
-    metrics = score(found.label_N, found.probability_NK, classes=tuple(info.classes))
-    test_set = {"dataset": dataset, "variant": variant, "split": "test", "left_out": len(left_out)}
-    metrics |= {"test_set": test_set, "training": run.summary}
-    _write(run.results(dataset), found, read_manifest(settings.variant), info.classes, metrics)
+    classes = content["classes"]
+    test_set = {
+        "dataset": "+".join(names),
+        "variant": TESTED_VARIANT[run.settings["variant"]],
+        "split": split,
+        "left_out": sum(part.left_out for part in parts),
+        "flip": flip,
+        "records_sha256": _records_sha256(run, dataset, shards),
+    }
+    table = _predictions(parts, classes)
+    metrics = _scores(table, classes) | {"test_set": test_set, "training": run.summary}
+    _write(run.results(dataset, split=split, flip=flip), table, classes, metrics)
     return metrics
 
 
-def _write(
-    folder: Path, found: Predictions, manifest: pl.DataFrame, classes: Sequence[str], metrics: dict[str, Any]
-) -> None:
+def known_scores(
+    run: FinishedRun, dataset: str, shards: Path, *, split: str = "test", flip: bool = False
+) -> dict[str, Any] | None:
+    """What an earlier test wrote, if it was on the records that are there now."""
+    path = run.results(dataset, split=split, flip=flip) / METRICS_NAME
+    if not path.is_file():
+        return None
+    metrics = read_json(path)
+    same = metrics["test_set"].get("records_sha256") == _records_sha256(run, dataset, shards)
+    return metrics if same else None
+
+
+def _records_sha256(run: FinishedRun, dataset: str, shards: Path) -> str:
+    """Of the records that a run is tested on; several datasets' one behind the other."""
+    variant = TESTED_VARIANT[run.settings["variant"]]
+    for name in split_datasets(dataset):
+        open_records(shards, name, variant)
+    return "+".join(info_sha256(shards / name / variant) for name in split_datasets(dataset))
+
+
+def _refuse_unlike(run: FinishedRun, content: dict[str, Any], shards: Path, dataset: str) -> None:
+    """Refuse test images of other classes, or whose faces were made otherwise than the training images'."""
+    variant = run.settings["variant"]
+    classes = open_records(shards, dataset, TESTED_VARIANT[variant]).classes
+    if classes != content["classes"]:
+        raise InputError(
+            f"{run.folder.name} was trained on the classes {', '.join(content['classes'])}; {dataset} has "
+            f"{', '.join(classes)}"
+        )
+    faces = faces_of(shards, dataset, variant)
+    if faces not in content["faces"]:
+        ours = content["faces"][0]
+        unlike = [f"{name} {faces[name]} instead of {ours[name]}" for name in faces if faces[name] != ours[name]]
+        raise InputError(
+            f"the faces of {dataset} were made otherwise than those that {run.folder.name} was trained on "
+            f"({', '.join(unlike)}): make shards with the same settings"
+        )
+
+
+def _left_out(run: FinishedRun, dataset: str, shards: Path, variant: str) -> list[int]:
+    """The test rows that duplicate what the run was trained on; where it was trained on the dataset, there are none."""
+    if dataset in run.datasets:
+        return []
+    rows = {row for home in run.datasets for row in leaking_rows(shards, home, dataset, variant)}
+    return sorted(rows)
+
+
+def _loader_config(
+    run: FinishedRun, dataset: str, shards: Path, split: str, device: torch.device, loading: Loading
+) -> LoaderConfig:
+    return LoaderConfig(
+        variant=shards / dataset / TESTED_VARIANT[run.settings["variant"]],
+        split=split,
+        batch=BATCH,
+        train=False,
+        kind=loading.loader,
+        device=str(device),
+        workers=loading.workers,
+        cache=loading.cache,
+        place=loading.place,
+        verify=loading.verify,
+    )
+
+
+def _predictions(parts: Sequence[Part], classes: Sequence[str]) -> pl.DataFrame:
+    """A row for each tested face. The keys of several datasets are told apart by their dataset's name in front."""
+    tables = [
+        part.rows.with_columns(
+            dataset=pl.lit(part.dataset),
+            key=pl.col("key") if len(parts) == 1 else part.dataset + "/" + pl.col("key"),
+            label=pl.Series(part.found.label_N),
+            predicted=pl.Series(part.found.predicted_N),
+            probabilities=pl.Series(part.found.probability_NK, dtype=pl.Array(pl.Float64, len(classes))),
+        )
+        for part in parts
+    ]
+    return pl.concat(tables).select("dataset", "row", "key", "label", "predicted", "probabilities", "how")
+
+
+def _scores(table: pl.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """The scores of all faces and, as `found_only`, of those that the detector found (None where it sought none)."""
+
+    def scored(rows: pl.DataFrame) -> dict[str, Any]:
+        return score(rows["label"].to_numpy(), rows["probabilities"].to_numpy(), classes=tuple(classes))
+
+    found = table.filter(~pl.col("how").is_in(MISSED))
+    metrics = scored(table)
+    if len(found) == len(table):
+        return metrics | {"found_only": {name: metrics[name] for name in SUMMARY}}
+    only = scored(found) if len(found) else {}
+    return metrics | {"found_only": {name: only[name] for name in SUMMARY} if only else None}
+
+
+def _write(folder: Path, table: pl.DataFrame, classes: Sequence[str], metrics: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    table = pl.DataFrame(
-        {
-            "row": found.row_N,
-            "label": found.label_N,
-            "predicted": found.predicted_N,
-            "probabilities": pl.Series(found.probability_NK, dtype=pl.Array(pl.Float64, len(classes))),
-        }
-    ).join(manifest.select("row", "key", "how"), on="row", how="left", maintain_order="left")
     write_table(folder / "predictions.parquet", table)
-    counts_KK = confusion(found.label_N, found.predicted_N, len(classes))
+    counts_KK = confusion(table["label"].to_numpy(), table["predicted"].to_numpy(), len(classes))
     counts = pl.DataFrame({"label": classes} | {name: counts_KK[:, i] for i, name in enumerate(classes)})
     write_atomically(folder / "confusion.csv", counts.write_csv().encode())
     write_json(folder / METRICS_NAME, metrics)

@@ -94,12 +94,12 @@ def score(
     _check(labels_N, probabilities_NK, classes)
     evidence = gather(labels_N, probabilities_NK)
     values = weighted_scores(evidence, np.ones((1, len(labels_N))))
-    blocks = [weighted_scores(evidence, w_RN) for w_RN in _resampled(len(labels_N), resamples, seed)]
+    blocks = [weighted_scores(evidence, w_RN) for w_RN in resampled_weights(len(labels_N), resamples, seed)]
     replicates = {name: np.concatenate([block[name] for block in blocks]) for name in values if blocks}
 
     def interval(name: str, k: int = 0) -> dict[str, float | None]:
         replicate_R = replicates[name].reshape(resamples, -1)[:, k] if blocks else np.empty(0)
-        return _interval(float(values[name].reshape(-1)[k]), replicate_R)
+        return percentile_interval(float(values[name].reshape(-1)[k]), replicate_R)
 
     supports = np.bincount(labels_N, minlength=len(classes))
     return {
@@ -155,7 +155,7 @@ def _check(labels_N: Ints, probabilities_NK: Floats, classes: Sequence[str]) -> 
         raise ValueError(f"probabilities of row {row} are not within 0..1 with sum 1: {probabilities_NK[row]}")
 
 
-def _resampled(num_rows: int, resamples: int, seed: int) -> Iterator[Floats]:
+def resampled_weights(num_rows: int, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each row is drawn in each resample [R, N], in blocks of at most `_BLOCK_WEIGHTS` counts."""
     rng = np.random.default_rng(seed)
     block = max(1, _BLOCK_WEIGHTS // num_rows)
@@ -167,7 +167,8 @@ def _resampled(num_rows: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield counts.reshape(size, num_rows).astype(np.float64)
 
 
-def _interval(value: float, replicate_R: Floats) -> dict[str, float | None]:
+def percentile_interval(value: float, replicate_R: Floats) -> dict[str, float | None]:
+    """A value with its 95% interval, from the resamples in which it is defined: `value`, `low`, `high`."""
     defined = replicate_R[~np.isnan(replicate_R)]
     low, high = np.percentile(defined, _PERCENTILES) if len(defined) else (np.nan, np.nan)
     return {

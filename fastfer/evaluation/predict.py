@@ -70,20 +70,33 @@ def predict(
     batches: Iterable[Batch],
     preprocessing: Preprocessing,
     *,
+    flip: bool = False,
     advance: Callable[[int], None] = lambda _batches: None,
 ) -> Predictions:
     """Predict every image of `batches`, in evaluation mode; the model's mode is put back afterwards.
 
-    Logits are gathered on the device and fetched once, and the softmax is taken in float64.
+    Logits are gathered on the device and fetched once, and the softmax is taken in float64. With `flip` it is the mean
+    over each image and its mirror image.
     """
     was_training = model.training
     model.eval()
     logits, labels, rows = [], [], []
     for batch in batches:
-        logits.append(model(preprocessing(batch.img_BCHW)).float())
+        img_BCHW = preprocessing(batch.img_BCHW)
+        views = [img_BCHW, img_BCHW.flip(3)] if flip else [img_BCHW]
+        logits.append(torch.stack([model(view).float() for view in views]))
         labels.append(batch.label_B)
         rows.append(batch.host_rows_B)
         advance(1)
     model.train(was_training)
-    probability_NK = torch.cat(logits).double().softmax(dim=1).cpu().numpy()
+    probability_NK = torch.cat(logits, dim=1).double().softmax(dim=2).mean(dim=0).cpu().numpy()
     return Predictions(np.concatenate(rows), torch.cat(labels).cpu().numpy(), probability_NK)
+
+
+def gathered(mine: Predictions, world_size: int) -> Predictions:
+    """The predictions of all processes, in the order of their ranks; every one of them calls it."""
+    if world_size == 1:
+        return mine
+    parts: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(parts, mine)
+    return Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in Predictions.__slots__))

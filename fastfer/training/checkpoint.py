@@ -4,7 +4,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -13,6 +13,9 @@ from fastfer.evaluation.predict import Preprocessing
 from fastfer.models import build_model
 from pipelines.errors import InputError
 from pipelines.records import write_atomically
+
+KEYS: Final = {"model", "architecture", "classes", "preprocessing", "faces", "trained_on"}
+"""What every checkpoint holds."""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -36,7 +39,7 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(str(path), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict) or not {"model", "architecture", "classes", "preprocessing"} <= set(content):
+    if not isinstance(content, dict) or not set(content) >= KEYS:
         raise InputError(f"{path} is no checkpoint of fastfer: it lacks the model's architecture or preprocessing")
     return content
 

@@ -1,69 +1,166 @@
-"""Trains one network, epoch by epoch: log, keep the best, stop in time."""
+"""Trains one network, epoch by epoch: log, keep the best, stop in time, and go on where it was stopped."""
 
 import math
-import time
-from collections.abc import Callable
-from contextlib import closing
-from typing import Any
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Final
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
-from fastfer.config import PRECISIONS
+from fastfer.config import MONITORS, PRECISIONS, TrainConfig
 from fastfer.models import parameter_count
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
-from fastfer.training.learner import Learner
+from fastfer.training.learner import Learner, Stopped
 from fastfer.training.log import EpochLog, EpochRow
-from fastfer.training.run import SUMMARY_NAME, Run, environment, write_json
+from fastfer.training.run import BEST_NAME, LAST_NAME, SUMMARY_NAME, Run, environment, write_json
+from fastfer.training.signals import StopRequest, stop_requests
+from fastfer.training.state import EpochProgress, TrainingState
+from fastfer.variants import faces_of
 from pipelines.errors import InputError
-from pipelines.loaders import open_loader
+from pipelines.loaders import Loader
 from pipelines.progress import Track, untracked
 
+OnEpoch = Callable[[EpochRow], None]
+WORLD: Final = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
+"""What torchrun tells each of its processes."""
 
-def fit(run: Run, *, track: Track = untracked, on_epoch: Callable[[EpochRow], None] = lambda _row: None) -> None:
-    """Train until the validation macro-F1 has stopped rising or the epochs are spent.
+
+def fit(run: Run, *, track: Track = untracked, on_epoch: OnEpoch = lambda _row: None) -> bool:
+    """Train until the watched score has stopped rising or the epochs are spent; whether this is the first process.
 
     Writes `config.json`, `environment.json`, `epochs.csv`, `best.pth` (the best epoch's weights) and `last.pth` into
-    the run's folder, and `training.json` at the end. The test split is not touched.
+    the run's folder, and `training.json` at the end. An earlier training that was stopped is gone on with, exactly.
+    The test split is not touched. Under torchrun every process calls this; the first one writes.
 
     Raises:
-        InputError: a setting does not fit the records, or the loss left the numbers.
+        InputError: a setting does not fit the records or the memory, or the loss left the numbers.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after `last.pth` was written.
     """
     config = run.config
-    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(config.precision))
+    fabric = start_fabric(config)
     fabric.seed_everything(config.seed, verbose=False)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    write_json(run.folder / "config.json", run.settings)
-    write_json(run.folder / "environment.json", environment(fabric.device))
+    where: dict[str, Any] = {"rank": fabric.global_rank, "world_size": fabric.world_size}
+    if fabric.is_global_zero:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_json(run.folder / "config.json", run.settings)
+        write_json(run.folder / "environment.json", environment(fabric.device) | {"processes": fabric.world_size})
     with (
-        open_loader(config.loader_config("train", str(fabric.device)), track) as train,
-        open_loader(config.loader_config("val", str(fabric.device)), track) as val,
-        closing(EpochLog(run.folder, [])) as log,
+        run.open("train", fabric.device, **where, track=track) as train,
+        run.open("val", fabric.device, **where, track=track) as val,
+        stop_requests(several_processes=fabric.world_size > 1) as stop,
+        _within_memory(config, fabric.device),
     ):
-        learner = Learner.of(run, fabric, train)
-        stopping = EarlyStopping(config.patience, config.min_delta)
-        started = time.perf_counter()
-        for epoch in range(1, config.epochs + 1):
-            row = learner.epoch(epoch, train, val, track)
-            log.append(row)
-            on_epoch(row)
-            if not math.isfinite(row.train_loss):
-                raise InputError(f"the loss of {run.folder.name} left the numbers in epoch {epoch}: try a lower LR=")
-            improved = stopping.improves(row.val_macro_f1)
-            content = learner.checkpoint(run, epoch)
-            checkpoint.save(run.folder / "last.pth", content | learner.learning_state())
-            if improved:
-                checkpoint.save(run.folder / "best.pth", content)
-            if stopping.exhausted:
-                break
-    summary = {
-        "seconds": time.perf_counter() - started,
-        "best_epoch": stopping.best_epoch,
-        "epochs_run": stopping.epoch,
-        "parameters": parameter_count(learner.network),
-    }
-    write_json(run.folder / SUMMARY_NAME, summary)
+        training = _Training(run, Learner.of(run, fabric, train), stop, on_epoch)
+        if not fabric.is_global_zero:
+            training.finish(train, val, track, None)
+            return False
+        with closing(EpochLog(run.folder, len(training.state.rows))) as log:
+            training.finish(train, val, track, log)
+    return True
+
+
+class _Training:
+    """A learner with what it has come to: new, or taken up from `last.pth`."""
+
+    def __init__(self, run: Run, learner: Learner, stop: StopRequest, on_epoch: OnEpoch) -> None:
+        self._run, self._learner, self._stop, self._on_epoch = run, learner, stop, on_epoch
+        config = run.config
+        if config.resume and run.is_begun:
+            content = checkpoint.load(run.folder / LAST_NAME)
+            learner.take_up(content)
+            self.state = TrainingState.from_dict(content["training"])
+        else:
+            self.state = TrainingState(EarlyStopping(config.patience, config.min_delta), EpochProgress(1), [])
+        self.state.progress.to(learner.device)
+
+    def finish(self, train: Loader, val: Loader, track: Track, log: EpochLog | None) -> None:
+        """All epochs that are left, and the summary. Without a `log` nothing is written."""
+        state = self.state
+        while state.progress.epoch <= self._run.config.epochs and not state.stopping.exhausted:
+            try:
+                row = self._learner.epoch(state.progress, train, val, track, self._stop)
+            except Stopped:
+                self._save(LAST_NAME)
+                raise KeyboardInterrupt from None
+            self._refuse_bad_loss()
+            improved = self._take(row)
+            if log is not None:
+                log.write(state.rows)
+                if improved:
+                    self._save(BEST_NAME)
+                self._save(LAST_NAME)
+                self._on_epoch(row)
+        if log is not None:
+            write_json(self._run.folder / SUMMARY_NAME, self._summary())
+
+    def _take(self, row: EpochRow) -> bool:
+        """Add an epoch; whether it is the best so far."""
+        state = self.state
+        state.rows.append(row)
+        state.seconds += row.seconds
+        state.progress = EpochProgress(row.epoch + 1).to(self._learner.device)
+        column, sign = MONITORS[self._run.config.monitor]
+        return state.stopping.improves(sign * getattr(row, column))
+
+    def _save(self, name: str) -> None:
+        """The best weights with what using them needs; the last ones with all that going on needs."""
+        run, learner = self._run, self._learner
+        last = name == LAST_NAME
+        network: nn.Module = learner.network if last else learner.tested
+        content = {
+            "model": network.state_dict(),
+            "architecture": run.settings["model"],
+            "classes": list(run.info.classes),
+            "preprocessing": learner.preprocessing.as_dict(),
+            "faces": [faces_of(run.config.shards, part.dataset, run.config.trained_variant) for part in run.parts],
+            "trained_on": {key: run.settings[key] for key in ("dataset", "variant", "records_sha256")},
+            "epoch": len(self.state.rows),
+        }
+        state = learner.state() | {"training": self.state.as_dict()} if last else {}
+        checkpoint.save(run.folder / name, content | state)
+
+    def _refuse_bad_loss(self) -> None:
+        """One look at the device for each epoch."""
+        step = self._learner.first_bad_step(self.state.progress)
+        if not math.isfinite(step):
+            return
+        kept = (
+            f"{self._run.folder / LAST_NAME} holds epoch {len(self.state.rows)}" if self.state.rows else "none is kept"
+        )
+        raise InputError(
+            f"the loss of {self._run.folder.name} left the numbers in epoch {self.state.progress.epoch}, batch "
+            f"{step:.0f}: try a lower LR= or PRECISION=32; of the epochs before, {kept}"
+        )
+
+    def _summary(self) -> dict[str, Any]:
+        return {
+            "seconds": self.state.seconds,
+            "best_epoch": self.state.stopping.best_epoch,
+            "epochs_run": self.state.stopping.epoch,
+            "parameters": parameter_count(self._learner.network),
+            "left_out": {part.dataset: part.left_out for part in self._run.parts},
+            "peak_rss_mib": max((row.peak_rss_mib for row in self.state.rows), default=None),
+            "peak_gpu_mib": max((row.peak_gpu_mib or 0 for row in self.state.rows), default=0) or None,
+        }
+
+
+def start_fabric(config: TrainConfig) -> Fabric:
+    """One device, or under torchrun one for each process, as DDP."""
+    world, here = (int(os.environ.get(name, 1)) for name in WORLD)
+    fabric = Fabric(
+        accelerator="auto",
+        devices=here,
+        num_nodes=world // here,
+        strategy="ddp" if world > 1 else "auto",
+        precision=_precision(config.precision),
+    )
+    if world > 1:
+        fabric.launch()
+    return fabric
 
 
 def _precision(asked: str) -> Any:
@@ -73,3 +170,14 @@ def _precision(asked: str) -> Any:
     if not torch.cuda.is_available():
         return PRECISIONS["32"]
     return PRECISIONS["bf16" if torch.cuda.is_bf16_supported() else "fp16"]
+
+
+@contextmanager
+def _within_memory(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise InputError(
+            f"a batch of {config.batch} images does not fit the memory of {device}: try BATCH={config.batch // 2} "
+            f"ACCUMULATE={2 * config.accumulate}, which makes the same steps in smaller parts"
+        ) from None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class EpochRow:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    val_balanced_accuracy: float
     val_macro_f1: float
     lr: float
     seconds: float
@@ -34,24 +36,25 @@ class EpochRow:
 
 
 class EpochLog:
-    """Keeps the rows of a run and writes them after each epoch, whole, so that no reader sees half a line."""
+    """Writes the rows of a run after each epoch, whole, so that no reader sees half a line.
 
-    def __init__(self, folder: Path, rows: list[EpochRow]) -> None:
-        self.rows = rows
+    `epochs` were logged before: what TensorBoard's file says of later ones no longer counts.
+    """
+
+    def __init__(self, folder: Path, epochs: int) -> None:
         self._path = folder / EPOCHS_NAME
-        self._tensorboard = SummaryWriter(str(folder), purge_step=len(rows) + 1)
+        self._tensorboard = SummaryWriter(str(folder), purge_step=epochs + 1)
 
-    def append(self, row: EpochRow) -> None:
-        """Add an epoch to both logs."""
-        self.rows.append(row)
+    def write(self, rows: Sequence[EpochRow]) -> None:
+        """All epochs; the last one is new."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(EpochRow)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(done) for done in self.rows)
+        writer.writerows(asdict(row) for row in rows)
         write_atomically(self._path, text.getvalue().encode())
-        for name, value in asdict(row).items():
+        for name, value in asdict(rows[-1]).items():
             if name != "epoch" and value is not None:
-                self._tensorboard.add_scalar(name.replace("_", "/", 1), value, row.epoch)
+                self._tensorboard.add_scalar(name.replace("_", "/", 1), value, rows[-1].epoch)
 
     def close(self) -> None:
         """Flush and close TensorBoard's file."""

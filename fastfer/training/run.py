@@ -1,5 +1,6 @@
 """A run: its settings, fixed before it starts, and the small files of its folder."""
 
+import hashlib
 import json
 import os
 import platform
@@ -13,46 +14,79 @@ import torch
 
 from fastfer import __version__
 from fastfer.config import TrainConfig, run_name, settings_of
-from fastfer.variants import open_records
-from pipelines.loaders import choose_loader
-from pipelines.records import DatasetInfo, info_sha256, write_atomically
+from fastfer.together import Part, training_parts
+from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
+from pipelines.progress import Track, untracked
+from pipelines.records import DatasetInfo, info_sha256, merge_infos, read_info, write_atomically
 
 AUTOMATIC: Final = ("resident", "dali")
 """What LOADER=auto may come to."""
 SUMMARY_NAME: Final = "training.json"
+BEST_NAME: Final = "best.pth"
+LAST_NAME: Final = "last.pth"
 LIBRARIES: Final = ("torch", "timm", "kornia", "nvidia-dali-cuda120", "lightning-fabric", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's folder and settings, as fixed before it starts."""
+    """A run's folder, records and settings, as fixed before it starts; `info` describes all parts together."""
 
     config: TrainConfig
+    parts: list[Part]
     info: DatasetInfo
     settings: dict[str, Any]
 
     @classmethod
-    def of(cls, config: TrainConfig, say: Callable[[str], None] = lambda _line: None) -> "Run":
+    def of(
+        cls, config: TrainConfig, say: Callable[[str], None] = lambda _line: None, track: Track = untracked
+    ) -> "Run":
         """Read the records' description and fix the settings; `say` is told what `auto` is taken for, and why.
 
+        The parts of a joint set are made here, if they are not there yet.
+
         Raises:
-            InputError: the records are missing.
+            InputError: the records are missing, or cannot be trained on together.
         """
-        info = open_records(config.shards, config.dataset, config.trained_variant)
-        loading = config.loader_config("train")  # refuses what cannot be, before anything is written
-        if config.loader == "auto":  # what was trained already stays trained, however much memory is free today
-            runs = [cls._fixed(replace(config, loader=kind), info) for kind in AUTOMATIC]
-            if trained := [run for run in runs if run.is_trained]:
-                return trained[0]
-            kind, why = choose_loader(loading)
-            say(f"loader: {kind}, as {why}")
-            return runs[AUTOMATIC.index(kind)]
-        return cls._fixed(config, info)
+        parts = training_parts(
+            config.shards, config.datasets, config.trained_variant, workers=config.workers, track=track
+        )
+        run = cls._fixed(config, parts)
+        loading = [config.loader_config(part.folder, "train") for part in parts]  # refuses what cannot be
+        if config.loader != "auto":
+            return run
+        # What was trained already stays trained, however much memory is free today.
+        runs = [cls._fixed(replace(config, loader=kind), parts) for kind in AUTOMATIC]
+        if begun := [run for run in runs if run.is_trained or run.is_begun]:
+            return begun[0]
+        kind, why = max((choose_loader(one) for one in loading), key=lambda choice: AUTOMATIC.index(choice[0]))
+        say(f"loader: {kind}, as {why}")
+        return runs[AUTOMATIC.index(kind)]
 
     @classmethod
-    def _fixed(cls, config: TrainConfig, info: DatasetInfo) -> "Run":
-        size = config.image_size or info.size_px
-        return cls(config, info, settings_of(config, records_sha256=info_sha256(config.records), image_size=size))
+    def _fixed(cls, config: TrainConfig, parts: list[Part]) -> "Run":
+        infos = [read_info(part.folder) for part in parts]
+        info = merge_infos(infos) if len(infos) > 1 else infos[0]
+        digests = [info_sha256(part.folder) for part in parts]
+        digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        settings = settings_of(config, records_sha256=digest, image_size=config.image_size or info.size_px)
+        return cls(config, parts, info, settings)
+
+    def open(
+        self, split: str, device: torch.device, *, rank: int = 0, world_size: int = 1, track: Track = untracked
+    ) -> Loader:
+        """The loader of a split, of all parts together; for training, in the mixture that was asked for.
+
+        Raises:
+            InputError: as `open_loader`.
+        """
+        configs = [
+            self.config.loader_config(part.folder, split, str(device), rank=rank, world_size=world_size)
+            for part in self.parts
+        ]
+        if len(configs) == 1:
+            return open_loader(configs[0], track)
+        equal = self.config.sampling == "equal" and split == "train"
+        return open_joint(configs, mixture=[1.0] * len(configs) if equal else None, track=track)
 
     @property
     def folder(self) -> Path:
@@ -63,6 +97,11 @@ class Run:
     def is_trained(self) -> bool:
         """Whether training has ended (the summary is written last)."""
         return (self.folder / SUMMARY_NAME).is_file()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is something to go on from."""
+        return (self.folder / LAST_NAME).is_file()
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 import torch
 
+from fastfer.cells import train_and_test
 from fastfer.config import TrainConfig
 from fastfer.evaluation.cross import cross
 from fastfer.evaluation.evaluate import FinishedRun, evaluate, finished_runs
 from fastfer.evaluation.metrics import METRICS
-from fastfer.study import train_and_test
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.fit import fit
@@ -22,7 +22,7 @@ from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
 from pipelines.errors import InputError
 from pipelines.progress import untracked
-from pipelines.records import read_manifest
+from pipelines.records import info_sha256, read_manifest
 from tests.fastfer.conftest import DEMO_SETS
 
 
@@ -83,7 +83,8 @@ def test_metrics_and_predictions_cover_the_whole_test_split(shards: Path, runs: 
         assert set(predictions["key"]) == set(tested["key"])
         joined = predictions.join(tested, on="key", suffix="_manifest")
         assert joined["label"].to_list() == joined["label_manifest"].to_list()
-        assert metrics["test_set"] == {"dataset": dataset, "variant": "preprocessed", "split": "test", "left_out": 0}
+        of = {"dataset": dataset, "variant": "preprocessed", "split": "test", "left_out": 0, "flip": False}
+        assert metrics["test_set"] == of | {"records_sha256": info_sha256(shards / dataset / "preprocessed")}
         for metric in METRICS:
             assert set(metrics[metric.name]) == {"value", "low", "high"}
         counts = pl.read_csv(run.folder / "confusion.csv").drop("label")

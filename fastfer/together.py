@@ -1,0 +1,145 @@
+"""Datasets trained on together: their records, less the training images that duplicate a test image of any of them.
+
+A part from which nothing is left out is the dataset's own variant. Another is made once, as a variant of its own in
+`<shards>/<rafdb+expw>/<variant>/<dataset>`: shards without such images are copied, the others written again.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from fastfer.leaks import duplicates_of, left_out_of_training
+from fastfer.variants import (
+    PLACE_SCHEMA,
+    ShardJob,
+    ShardResult,
+    VariantPlan,
+    build_variant,
+    copied_shard,
+    open_records,
+)
+from pipelines.progress import Track, untracked
+from pipelines.records import (
+    DatasetInfo,
+    ShardReader,
+    info_sha256,
+    make_folder,
+    read_info,
+    read_manifest,
+    remove_folder,
+    write_atomically,
+    write_shard,
+)
+
+PARTS_NAME: Final = "parts.json"
+REASON: Final = "left out: a near-duplicate of a test image"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One dataset's share of what is trained on: its records, and how many training faces were left out of them."""
+
+    dataset: str
+    folder: Path
+    left_out: int
+
+
+def training_parts(
+    shards: Path, datasets: Sequence[str], variant: str, *, workers: int = 2, track: Track = untracked
+) -> list[Part]:
+    """The records of each dataset that is trained on; several datasets leave out what would be trained and tested on.
+
+    Raises:
+        InputError: records or fingerprints of one of them are not there.
+    """
+    for dataset in datasets:
+        open_records(shards, dataset, variant)
+    sources = {dataset: shards / dataset / variant for dataset in datasets}
+    if len(datasets) == 1:
+        return [Part(dataset, folder, 0) for dataset, folder in sources.items()]
+    joint = shards / "+".join(datasets) / variant
+    digests = {dataset: info_sha256(folder) for dataset, folder in sources.items()}
+    known = _known(joint / PARTS_NAME, digests)
+    if known is None:
+        images = left_out_of_training(duplicates_of(shards, datasets))
+        known = {
+            dataset: _leave_out(
+                source, joint / dataset, images.filter(pl.col("dataset") == dataset)["image_path"], workers, track
+            )
+            for dataset, source in sources.items()
+        }
+        stated = {dataset: {"source_sha256": digests[dataset], "left_out": known[dataset]} for dataset in datasets}
+        make_folder(joint)
+        write_atomically(joint / PARTS_NAME, (json.dumps(stated, indent=1) + "\n").encode())
+    return [
+        Part(dataset, joint / dataset if known[dataset] else source, known[dataset])
+        for dataset, source in sources.items()
+    ]
+
+
+def parts_are_made(shards: Path, datasets: Sequence[str], variant: str) -> bool:
+    """Whether `training_parts` has nothing to do."""
+    if len(datasets) == 1:
+        return True
+    digests = {dataset: info_sha256(shards / dataset / variant) for dataset in datasets}
+    return _known(shards / "+".join(datasets) / variant / PARTS_NAME, digests) is not None
+
+
+def _known(path: Path, digests: dict[str, str]) -> dict[str, int] | None:
+    """How many faces each part left out, as an earlier call found; None if the records are others now."""
+    if not path.is_file():
+        return None
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    if {dataset: one["source_sha256"] for dataset, one in stated.items()} != digests:
+        return None
+    return {dataset: one["left_out"] for dataset, one in stated.items()}
+
+
+def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, track: Track) -> int:
+    """Write the variant anew without the training faces of some images, if there are any; how many there are."""
+    info = read_info(source)
+    manifest = read_manifest(source)
+    trained = (pl.col("split") == "train") & (pl.col("status") == "kept")
+    left_out = manifest.filter(trained & pl.col("image_path").is_in(images.implode()))["row"]
+    if folder.exists():
+        remove_folder(folder)  # made of other records
+    if not len(left_out):
+        return 0
+    reason = pl.when(pl.col("row").is_in(left_out.implode())).then(pl.lit(REASON)).otherwise("reason")
+    plan = VariantPlan(
+        folder=folder,
+        dataset=info.dataset,
+        variant=info.variant,
+        size_px=info.size_px,
+        settings=info.settings | {"source_sha256": info_sha256(source), "left_out_rows": left_out.to_list()},
+        manifest=manifest.with_columns(problem=reason).drop("status", "shard", "position", "reason"),
+        jobs=list(_jobs(source, folder, info, manifest, left_out)),
+        outcome_schema=PLACE_SCHEMA,
+    )
+    title = f"{info.dataset} for training together"
+    build_variant(plan, _make_shard, workers=workers, title=title, unit="faces", track=track)
+    return len(left_out)
+
+
+def _jobs(
+    source: Path, folder: Path, info: DatasetInfo, manifest: pl.DataFrame, left_out: pl.Series
+) -> Iterator[ShardJob]:
+    """Every shard of the source, with the rows that stay in it."""
+    kept = manifest.filter(pl.col("status") == "kept").select("row", "shard", "position")
+    stays = kept.filter(~pl.col("row").is_in(left_out.implode()))
+    for shard in info.shards:
+        rows = stays.filter(pl.col("shard") == shard.name).sort("position")
+        yield ShardJob(folder, shard.name, shard.split, rows, {"source": source, "info": asdict(shard)})
+
+
+def _make_shard(job: ShardJob) -> ShardResult:
+    source: Path = job.settings["source"]
+    if len(job.rows) == job.settings["info"]["samples"]:
+        return copied_shard(job, source)
+    with ShardReader(source, job.name) as shard:
+        samples = [shard.read(position) for position in job.rows["position"]]
+    return ShardResult.of(job, write_shard(job.folder, job.name, job.split, samples))

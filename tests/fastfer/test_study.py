@@ -1,0 +1,173 @@
+"""A small matrix: planned, run, gone on with, done, and told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fastfer import cells, study
+from fastfer.cells import as_arguments, title, train_on_devices
+from fastfer.cli.app import parser
+from fastfer.config import TrainConfig
+from fastfer.evaluation.metrics import METRICS
+from fastfer.plan import plan_of
+from fastfer.results import RELATIONS
+from fastfer.study import Outcome, StudyConfig, run_study
+from pipelines.errors import InputError
+from pipelines.progress import untracked
+from tests.fastfer.conftest import DEMO_SETS, SIZE_PX
+from tests.fastfer.training.test_fit import quiet, train_config
+
+TOGETHER = "+".join(DEMO_SETS)
+
+
+@pytest.fixture(scope="module")
+def small(raw: Path, shards: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyConfig:
+    """Both demo sets, raw, preprocessed and balanced, one network, one epoch; its records are there but for raw."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "shards").mkdir()
+    for dataset in DEMO_SETS:
+        (folder / "shards" / dataset).mkdir()
+        for path in (shards / dataset).iterdir():
+            (folder / "shards" / dataset / path.name).symlink_to(path)
+    train = train_config(folder / "shards", folder / "runs", epochs=1, aug="none", mixup=0.0)
+    return StudyConfig(
+        name="small", datasets=DEMO_SETS, archs=("resnet10t",), augs=("none", "offline"), train=train, size_px=SIZE_PX,
+        shard_rows=24, data_root=raw, results=folder / "results", reports=folder / "reports",
+    )  # fmt: skip
+
+
+def ran(config: StudyConfig) -> tuple[Outcome, list[str]]:
+    said: list[str] = []
+    outcome = run_study(config, track=untracked, on_epoch=quiet, say=said.append)
+    return outcome, said
+
+
+@pytest.fixture(scope="module")
+def done(small: StudyConfig) -> Outcome:
+    """The study, which fails in one cell at first and is given again."""
+    broken = title(small.cells()[-1])
+    with pytest.MonkeyPatch.context() as patch:
+        fit = cells.fit
+
+        def failing(run: object, **how: object) -> bool:
+            if title(run.config) == broken:  # type: ignore[attr-defined]
+                raise RuntimeError("the machine failed\nin a long story")
+            return fit(run, **how)  # type: ignore[arg-type]
+
+        patch.setattr(cells, "fit", failing)
+        outcome, said = ran(small)
+    assert outcome.failed == {broken: "the machine failed in a long story"}
+    assert len(outcome.runs) == len(small.cells()) - 1
+    assert outcome.report is not None
+    assert f"{broken}: failed: the machine failed in a long story" in said
+    states = {step.name: step.done for step in plan_of(small)}
+    assert [name for name, is_done in states.items() if not is_done] == [broken]
+    outcome, said = ran(small)
+    assert outcome.failed == {}
+    assert sum("trained already" in line for line in said) == len(small.cells()) - 1
+    return outcome
+
+
+@pytest.mark.usefixtures("done")
+def test_the_table_has_a_row_for_every_run_and_test_set(small: StudyConfig) -> None:
+    table = pl.read_csv(small.results / "results.csv")
+    assert pl.read_parquet(small.results / "results.parquet").columns == table.columns
+    found = table.select("trained_on", "variant", "aug", "tested_on", "relation").rows()
+    expected = []
+    for one, other in (DEMO_SETS, DEMO_SETS[::-1]):
+        for variant, aug in (("raw", "none"), ("preprocessed", "none"), ("augmented", "offline")):
+            expected += [(one, variant, aug, one, "own"), (one, variant, aug, other, "cross")]
+    for variant, aug in (("preprocessed", "none"), ("augmented", "offline")):
+        expected += [(TOGETHER, variant, aug, TOGETHER, "together")]
+        expected += [(TOGETHER, variant, aug, dataset, "part") for dataset in DEMO_SETS]
+    assert sorted(found) == sorted(expected)
+    assert set(table["relation"]) == set(RELATIONS)
+    for metric in METRICS:
+        assert table[metric.name].null_count() == 0, metric.name
+        assert {f"{metric.name}_low", f"{metric.name}_high"} <= set(table.columns)
+    assert table["train_seconds"].min() > 0  # type: ignore[operator]
+    assert table["peak_gpu_mib"].null_count() == len(table)  # not measured here, never 0
+
+
+def test_the_findings_tell_of_all_four_questions(done: Outcome) -> None:
+    told = "\n".join(done.findings)
+    for part in ("best on demo-rafdb", "offline against none", "demo-rafdb -> demo-expw", "trained together against"):
+        assert part in told
+    assert " to " in next(line for line in done.findings if "against none" in line)
+
+
+def test_given_again_nothing_is_trained_or_tested(
+    done: Outcome, small: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("done already")
+
+    monkeypatch.setattr(cells, "fit", refuse)
+    monkeypatch.setattr(cells, "evaluate", refuse)
+    monkeypatch.setattr("fastfer.evaluation.cross.evaluate", refuse)
+    outcome, _ = ran(small)
+    assert [run.folder for run in outcome.runs] == [run.folder for run in done.runs]
+    assert all(step.done for step in plan_of(small))
+
+
+@pytest.mark.usefixtures("done")
+def test_the_plan_of_what_is_not_done_has_time_and_disk(small: StudyConfig) -> None:
+    said: list[str] = []
+    other = replace(small, seeds=(0, 1), archs=("resnet10t", "resnet14t"))
+    steps = plan_of(other, said.append)
+    waiting = [step for step in steps if not step.done]
+    assert len(waiting) == len(small.cells()) * 3
+    assert all(step.seconds and step.disk_bytes for step in waiting)
+    assert said == ["trying out the speed of resnet14t"]
+
+
+def test_impossible_cells_are_refused(small: StudyConfig) -> None:
+    with pytest.raises(InputError, match="no variant best"):
+        replace(small, variants=("best",))
+    with pytest.raises(InputError, match="nothing is left"):
+        replace(small, variants=("augmented",), augs=("none",))
+
+
+def test_a_missing_dataset_fails_its_cells_and_no_other(small: StudyConfig, tmp_path: Path) -> None:
+    config = replace(
+        small, datasets=("demo-rafdb",), data_root=tmp_path, together=False, variants=("preprocessed",), augs=("none",),
+        train=replace(small.train, shards=tmp_path / "shards"),
+    )  # fmt: skip
+    outcome, _ = ran(config)
+    assert outcome.runs == []
+    assert "make demo-data" in outcome.failed["records of demo-rafdb, preprocessed"]
+    assert len(outcome.failed) == 2
+
+
+def test_settings_come_back_from_the_command_line() -> None:
+    config = TrainConfig(
+        dataset="demo-rafdb",
+        arch="vit",
+        lr=0.1,
+        pretrained=False,
+        compile=True,
+        runs=Path("x y"),
+        resume=False,
+        ema=0.9,
+    )
+    arguments = vars(parser().parse_args(["train", *as_arguments(config)]))
+    assert TrainConfig(**{name: arguments[name] for name in TrainConfig.__slots__}) == config
+
+
+def test_trainings_run_as_processes_and_say_why_they_failed(shards: Path, tmp_path: Path) -> None:
+    good = train_config(shards, tmp_path, epochs=1, aug="none", mixup=0.0)
+    bad = replace(good, dataset="demo-expw", variant="raw")
+    ended = {title(cell): why for cell, why in train_on_devices([bad, good], ("0", "1"), tmp_path / "logs", quiet)}
+    assert ended[title(good)] is None
+    assert "no raw records of demo-expw" in (ended[title(bad)] or "")
+    assert study.is_trained(good)
+    assert not study.is_trained(bad)
+
+
+def test_gpus_that_are_not_there_are_refused() -> None:
+    with pytest.raises(InputError, match="no GPU"):
+        cells.checked_devices("0,99")
+    with pytest.raises(InputError, match="no GPU 'a'"):
+        cells.checked_devices("a")

@@ -1,0 +1,126 @@
+"""A training that is stopped anywhere and given again ends with the same bits as one that never was."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fastfer.cells import as_arguments
+from fastfer.config import TrainConfig
+from fastfer.training import checkpoint, fit
+from fastfer.training.run import Run
+from pipelines.errors import InputError
+from tests.fastfer.training.test_fit import train_config
+
+SETTINGS: dict[str, Any] = {"epochs": 3, "batch": 12, "accumulate": 2, "ema": 0.9, "arch": "efficientnet_lite0"}
+"""Online augmentation and MixUp (see `train_config`), dropout, an average of the weights, gradients of two batches."""
+
+
+def stopped_config(shards: Path, runs: Path, **changes: object) -> TrainConfig:
+    return train_config(shards, runs, **(SETTINGS | changes))
+
+
+@pytest.fixture(scope="module")
+def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The checkpoints of a training that nothing stopped."""
+    run = Run.of(stopped_config(shards, tmp_path_factory.mktemp("whole")))
+    fit.fit(run)
+    return {name: checkpoint.load(run.folder / f"{name}.pth") for name in ("best", "last")}
+
+
+def assert_same(run: Run, whole: dict[str, dict[str, Any]]) -> None:
+    for name, expected in whole.items():
+        found = checkpoint.load(run.folder / f"{name}.pth")
+        assert found["epoch"] == expected["epoch"]
+        for key, tensor in expected["model"].items():
+            assert torch.equal(found["model"][key], tensor), key
+    for key in ("average", "random"):
+        torch.testing.assert_close(found[key], expected[key], rtol=0, atol=0)
+    losses = [
+        [row[key] for key in ("train_loss", "val_loss", "val_macro_f1", "lr")] for row in expected["training"]["rows"]
+    ]
+    assert losses == [
+        [row[key] for key in ("train_loss", "val_loss", "val_macro_f1", "lr")] for row in found["training"]["rows"]
+    ]
+
+
+@pytest.mark.parametrize("looks", [1, 5])
+def test_a_training_stopped_between_two_steps_goes_on_exactly(
+    looks: int, shards: Path, whole: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked to stop again and again, a look later each time: in the middle of epochs and in validation."""
+    run = Run.of(stopped_config(shards, tmp_path))
+    stops = 0
+
+    @contextmanager
+    def impatient(**_kwargs: object) -> Iterator[Any]:
+        left = iter(range(looks + stops))
+        yield lambda: next(left, None) is None
+
+    monkeypatch.setattr(fit, "stop_requests", impatient)
+    while not run.is_trained:
+        try:
+            fit.fit(run)
+        except KeyboardInterrupt:
+            stops += 1
+    assert stops > 1
+    assert_same(run, whole)
+
+
+def started(config: TrainConfig) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "fastfer", "train", *as_arguments(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.is_file():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_training_goes_on_exactly(
+    number: signal.Signals, shards: Path, whole: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    config = stopped_config(shards, tmp_path)
+    run = Run.of(config)
+    process = started(config)
+    wait_for(run.folder / "last.pth", process)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    if not run.is_trained and number == signal.SIGTERM:
+        assert process.returncode == 130
+        assert b"goes on where it can" in said
+    fit.fit(run)
+    assert_same(run, whole)
+
+
+def test_beginning_anew_can_be_asked_for(shards: Path, tmp_path: Path) -> None:
+    config = stopped_config(shards, tmp_path, epochs=1, resume=False)
+    run = Run.of(config)
+    fit.fit(run)
+    (run.folder / "training.json").unlink()
+    fit.fit(run)
+    assert checkpoint.load(run.folder / "last.pth")["epoch"] == 1
+
+
+def test_a_damaged_checkpoint_is_named(shards: Path, tmp_path: Path) -> None:
+    run = Run.of(stopped_config(shards, tmp_path))
+    run.folder.mkdir(parents=True)
+    (run.folder / "last.pth").write_bytes(b"PK\x03\x04 no checkpoint")
+    with pytest.raises(InputError, match=r"last\.pth is no checkpoint"):
+        fit.fit(run)
