@@ -12,11 +12,11 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 from fastfer.config import TrainConfig
-from fastfer.evaluation.evaluate import FinishedRun, Loading, evaluate, known_scores
+from fastfer.evaluation.evaluate import FinishedRun, Loading, scores_of
 from fastfer.training.fit import OnEpoch, fit
 from fastfer.training.run import Run
 from pipelines.errors import InputError
-from pipelines.progress import Track
+from pipelines.progress import Track, untracked
 
 Say = Callable[[str], None]
 LAST_LINES: Final = 3
@@ -30,24 +30,40 @@ def train_and_test(
     Returns:
         The run, and what `metrics.json` holds; None in all processes of torchrun but the first.
     """
+    first = is_first_process()
+    if not first:
+        say, track = _quiet, untracked
     run = Run.of(config, say, track)
-    if run.is_trained:
+    if config.resume and run.is_trained:
         say(f"{run.folder.name}: trained already")
+        if not first:
+            return run, None
     else:
         goes_on = config.resume and run.is_begun
         say(f"{run.folder.name}: {'going on with' if goes_on else 'training'} {run.settings['model']}")
+        if first and not config.resume:
+            run.forget()
         if not fit(run, track=track, on_epoch=on_epoch):
             return run, None
-    return run, scores_of(FinishedRun.open(run.folder), run.settings["dataset"], config, track)
+    finished, loading = FinishedRun.open(run.folder), loading_of(config)
+    parts = finished.datasets if len(finished.datasets) > 1 else ()
+    for dataset in (*parts, run.settings["dataset"]):
+        scores = scores_of(finished, dataset, shards=config.shards, loading=loading, track=track)
+    return run, scores
 
 
-def scores_of(run: FinishedRun, dataset: str, config: TrainConfig, track: Track) -> dict[str, Any]:
-    """The scores of an earlier test of the run on these records, or of one made now."""
-    known = known_scores(run, dataset, config.shards)
-    if known is not None:
-        return known
-    loading = Loading(**{field.name: getattr(config, field.name) for field in fields(Loading)})
-    return evaluate(run, dataset, shards=config.shards, loading=loading, track=track)
+def is_first_process() -> bool:
+    """Whether this is torchrun's first process, or the only one."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _quiet(_line: str) -> None:
+    """Says nothing: one process speaks for all."""
+
+
+def loading_of(config: TrainConfig) -> Loading:
+    """Test images are loaded as the training images were."""
+    return Loading(**{field.name: getattr(config, field.name) for field in fields(Loading)})
 
 
 def as_arguments(config: TrainConfig) -> list[str]:
@@ -84,10 +100,13 @@ def train_on_devices(
                     env=os.environ | {"CUDA_VISIBLE_DEVICES": device},
                     stdout=out,
                     stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a Ctrl-C on the terminal would ask it twice
                 )
                 at_work.add(process)
                 code = process.wait()
                 at_work.discard(process)
+        except OSError as error:
+            return cell, f"it could not be started: {error}"
         finally:
             free.put(device)
         return cell, None if code == 0 else _last_words(log, code)
@@ -115,17 +134,18 @@ def title(cell: TrainConfig) -> str:
 
 
 def checked_devices(names: str) -> list[str]:
-    """`GPUS=0,1` as its devices.
+    """`GPUS=0,1` as what `CUDA_VISIBLE_DEVICES` calls them.
 
     Raises:
         InputError: a name is no number, or there is no such GPU.
     """
     import torch
 
-    devices = [name.strip() for name in names.split(",") if name.strip()]
-    for name in devices:
-        if not name.isdecimal() or int(name) >= torch.cuda.device_count():
-            raise InputError(f"no GPU {name!r}: this machine has {torch.cuda.device_count()}, numbered from 0")
-    if len(set(devices)) < len(devices):
+    numbers = [name.strip() for name in names.split(",") if name.strip()]
+    for number in numbers:
+        if not number.isdecimal() or int(number) >= torch.cuda.device_count():
+            raise InputError(f"no GPU {number!r}: {torch.cuda.device_count()} can be seen here, numbered from 0")
+    if len(set(numbers)) < len(numbers):
         raise InputError(f"GPUS={names} names one twice")
-    return devices
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")  # where only some are lent, the numbers are those of these
+    return [seen.split(",")[int(number)].strip() for number in numbers] if seen else numbers

@@ -122,9 +122,15 @@ class TrainConfig:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be {rule}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}: it must be from 0 to 4294967295")
-        if self.lr is not None and self.lr <= 0:
+        if self.lr is not None and not 0 < self.lr < float("inf"):
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
+        if self.image_size is not None and self.image_size < 1:
+            raise InputError(f"image_size is {self.image_size}: it must be at least 1")
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}: it must be 0 or more")
         recipe = self.recipe()
+        if not 0 <= recipe.weight_decay < float("inf"):
+            raise InputError(f"weight_decay is {recipe.weight_decay}: it must be 0 or more")
         if not 0 < recipe.layer_decay <= 1:
             raise InputError(f"layer_decay is {recipe.layer_decay}: it must be above 0, and 1 for off")
         if not 0 <= recipe.label_smoothing < 1:
@@ -206,6 +212,7 @@ def settings_of(config: TrainConfig, *, records_sha256: str, image_size: int) ->
         "model": timm_name(config.arch),
         "variant": config.trained_variant,
         "weights": str(config.weights) if config.weights else None,
+        "sampling": config.sampling if len(config.datasets) > 1 else None,
         **asdict(config.recipe()),
         "image_size": image_size,
         "records_sha256": records_sha256,

@@ -33,13 +33,13 @@ def images_of(shards: Path, dataset: str, variant: str = "preprocessed") -> pl.D
     return kept.join(read_fingerprints(shards / dataset), on="image_path", maintain_order="left")
 
 
-def duplicates_of(shards: Path, datasets: Sequence[str]) -> pl.DataFrame:
-    """All pairs of near-duplicates (`DUPLICATES_SCHEMA`) within and between the datasets.
+def duplicates_of(shards: Path, datasets: Sequence[str], variant: str = "preprocessed") -> pl.DataFrame:
+    """All pairs of near-duplicates (`DUPLICATES_SCHEMA`) within and between the datasets' images in a variant.
 
     Raises:
         InputError: records of one of them are not there.
     """
-    images = {dataset: images_of(shards, dataset) for dataset in dict.fromkeys(datasets)}
+    images = {dataset: images_of(shards, dataset, variant) for dataset in dict.fromkeys(datasets)}
     parts = [DUPLICATES_SCHEMA.to_frame()]
     for one, other in combinations_with_replacement(images, 2):
         pairs = near_duplicates(images[one], None if one == other else images[other])

@@ -1,6 +1,7 @@
 """Builds the networks that a study compares, all from timm."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ ARCHITECTURES: Final = {
     "efficientvit": "efficientvit_b1",
 }
 """The study's names, and the timm models they stand for. Any other timm name is taken as it is."""
+NAME: Final = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 HUB_FILE: Final = "model.safetensors"
 HUB_TIMEOUT_S: Final = 10
 
@@ -29,11 +31,24 @@ def timm_name(arch: str) -> str:
     import timm
 
     name = ARCHITECTURES.get(arch, arch)
-    if not timm.is_model(name):
+    if not _is_known(name):
         near = difflib.get_close_matches(name, [*ARCHITECTURES, *timm.list_models()], n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise InputError(f"no architecture {arch!r}: choose {', '.join(ARCHITECTURES)}, or any timm model{hint}")
     return name
+
+
+def _is_known(name: str) -> bool:
+    """Whether it is one of timm's names, without a tag or with one that timm has; it becomes part of folders' names."""
+    import timm
+
+    if not NAME.fullmatch(name) or not timm.is_model(name):
+        return False
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError:  # of an unknown tag
+        return False
+    return True
 
 
 def build_model(

@@ -15,7 +15,8 @@ from fastfer.cells import title
 from fastfer.config import TrainConfig
 from fastfer.labels import CLASSES
 from fastfer.models import build_model, parameter_count, timm_name
-from fastfer.study import StudyConfig, is_trained
+from fastfer.study import StudyConfig, is_trained, records_step
+from fastfer.together import parts_are_made
 from fastfer.training.log import EPOCHS_NAME
 from fastfer.training.run import read_json
 from fastfer.variants import open_records
@@ -48,7 +49,13 @@ def plan_of(study: StudyConfig, say: Callable[[str], None] = lambda _line: None)
 
 def _record_steps(study: StudyConfig) -> Iterator[Step]:
     for dataset, variant in study.record_jobs():
-        yield Step(f"records of {dataset}, {variant}", _training_images(study, dataset, variant) is not None)
+        if "+" in dataset:
+            names = dataset.split("+")
+            made = all(_training_images(study, name, variant) is not None for name in names)
+            done = made and parts_are_made(study.train.shards, names, variant)
+        else:
+            done = _training_images(study, dataset, variant) is not None
+        yield Step(records_step(dataset, variant), done)
 
 
 def _train_steps(study: StudyConfig, say: Callable[[str], None]) -> Iterator[Step]:
@@ -56,13 +63,21 @@ def _train_steps(study: StudyConfig, say: Callable[[str], None]) -> Iterator[Ste
         if is_trained(cell):
             yield Step(title(cell), True, 0.0, 0)
             continue
-        size_px = cell.image_size or study.size_px
-        images = [_training_images(study, dataset, cell.trained_variant) for dataset in cell.datasets]
-        known = [count for count in images if count is not None]
-        seconds = None
-        if len(known) == len(images):
-            seconds = cell.epochs * sum(known) / _images_per_s(cell, size_px, say)
-        yield Step(title(cell), False, seconds, BYTES * KEPT_COPIES * _parameters(cell.arch, size_px))
+        try:
+            yield _waiting(study, cell, say)
+        except (InputError, RuntimeError):  # the network does not take the images; training says so
+            yield Step(title(cell), False)
+
+
+def _waiting(study: StudyConfig, cell: TrainConfig, say: Callable[[str], None]) -> Step:
+    """A cell that is to be trained."""
+    size_px = cell.image_size or study.size_px
+    images = [_training_images(study, dataset, cell.trained_variant) for dataset in cell.datasets]
+    known = [count for count in images if count is not None]
+    seconds = None
+    if len(known) == len(images):
+        seconds = cell.epochs * sum(known) / _images_per_s(cell, size_px, say)
+    return Step(title(cell), False, seconds, BYTES * KEPT_COPIES * _parameters(cell.arch, size_px))
 
 
 def _training_images(study: StudyConfig, dataset: str, variant: str) -> int | None:

@@ -2,15 +2,16 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from fastfer.evaluation.evaluate import CROSS, METRICS_NAME, FinishedRun
+from fastfer.evaluation.evaluate import CROSS, METRICS_NAME, FinishedRun, known_scores
 from fastfer.evaluation.metrics import METRICS
 from fastfer.training.log import EPOCHS_NAME
-from fastfer.training.run import read_json
+from pipelines.errors import InputError
 from pipelines.records import write_atomically, write_table
 
 RESULTS_NAME: Final = "results"
@@ -36,14 +37,14 @@ RELATIONS: Final = {
 """How a test set stands to what a run was trained on."""
 
 
-def results_table(runs: Sequence[FinishedRun]) -> pl.DataFrame:
-    """A row for each run and test set.
+def results_table(runs: Sequence[FinishedRun], shards: Path) -> pl.DataFrame:
+    """A row for each run and test set; tests of other records than those in `shards` now do not count.
 
     Returns:
         `run, trained_on`, `SETTINGS`, `tested_on, relation` (see `RELATIONS`), `n, left_out`; each metric with `_low`
         and `_high`, and as `<metric>_found_only`; then `TRAINING` and `images_per_s` (the epochs' median).
     """
-    rows = [_row(run, metrics) for run in runs for metrics in _tests(run)]
+    rows = [_row(run, metrics) for run in runs for metrics in _tests(run, shards)]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
@@ -58,11 +59,13 @@ def write_results(table: pl.DataFrame, folder: Path) -> Path:
     return path
 
 
-def _tests(run: FinishedRun) -> Iterator[dict[str, Any]]:
+def _tests(run: FinishedRun, shards: Path) -> Iterator[dict[str, Any]]:
     """What is known of the run on every test set, its own first."""
-    for path in (run.folder / METRICS_NAME, *sorted(run.folder.glob(f"{CROSS}/*/{METRICS_NAME}"))):
-        if path.is_file():
-            yield read_json(path)
+    others = sorted(path.parent.name for path in run.folder.glob(f"{CROSS}/*/{METRICS_NAME}"))
+    for dataset in (run.settings["dataset"], *others):
+        with suppress(InputError):  # its records are gone
+            if (known := known_scores(run, dataset, shards)) is not None:
+                yield known
 
 
 def relation(run: FinishedRun, tested_on: str) -> str:
@@ -106,7 +109,9 @@ def findings(table: pl.DataFrame, pairs: pl.DataFrame | None) -> list[str]:
 
 
 def _told(table: pl.DataFrame) -> pl.DataFrame:
-    at_home = table.filter(pl.col("relation").is_in(["own", "together"])).sort(HEADLINE, descending=True)
+    at_home = table.filter(pl.col("relation").is_in(["own", "together"])).sort(
+        HEADLINE, descending=True, nulls_last=True
+    )
     best = at_home.unique("trained_on", keep="first", maintain_order=True).select("trained_on", "arch", "seed")
     return table.join(best, on=["trained_on", "arch", "seed"], maintain_order="left")
 

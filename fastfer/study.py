@@ -1,31 +1,36 @@
 """The whole matrix, step by step: what is done is not done again, and what fails does not stop the rest."""
 
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
+import torch
 
 from fastfer.balance import BalanceConfig, balance
-from fastfer.cells import Say, scores_of, title, train_and_test, train_on_devices
-from fastfer.config import AUGMENTATIONS, TrainConfig
+from fastfer.cells import Say, loading_of, title, train_and_test, train_on_devices
+from fastfer.config import AUGMENTATIONS, TrainConfig, split_datasets
 from fastfer.datasets.demo import DemoConfig, make_demo_data
-from fastfer.evaluation.compare import compare
+from fastfer.evaluation.compare import Result, compare, shared_tests
 from fastfer.evaluation.cross import counterparts, cross
-from fastfer.evaluation.evaluate import FinishedRun
+from fastfer.evaluation.evaluate import FinishedRun, known_scores, scores_of
 from fastfer.report import make_report
 from fastfer.results import findings, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
-from fastfer.together import parts_are_made
+from fastfer.together import parts_are_made, training_parts
 from fastfer.training.fit import OnEpoch
 from fastfer.training.run import Run
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track
+from pipelines.records import read_info
+from pipelines.records.format import INFO_NAME
 
 VARIANTS: Final = ("raw", "preprocessed", "augmented")
+MAIN: Final = "study"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +64,8 @@ class StudyConfig:
         for name, known in (("variants", VARIANTS), ("augs", tuple(AUGMENTATIONS))):
             if unknown := set(getattr(self, name)) - set(known):
                 raise InputError(f"no {name[:-1]} {', '.join(sorted(unknown))}: choose of {', '.join(known)}")
+        if joint := [name for name in self.datasets if "+" in name]:
+            raise InputError(f"DATASETS={joint[0]}: name single datasets; TOGETHER=1 trains on all of them, too")
         if not self.cells():
             raise InputError(
                 f"the augmentations {', '.join(self.augs)} train on none of {', '.join(self.variants)}: nothing is left"
@@ -71,8 +78,9 @@ class StudyConfig:
 
     def trained_sets(self) -> tuple[str, ...]:
         """Every set that is trained on: each dataset, and all of them together."""
-        joint = ("+".join(self.datasets),) if self.together and len(self.datasets) > 1 else ()
-        return self.datasets + joint
+        if not self.together or len(self.datasets) == 1:
+            return self.datasets
+        return *self.datasets, "+".join(split_datasets("+".join(self.datasets)))
 
     def cells(self) -> list[TrainConfig]:
         """Every run of the matrix."""
@@ -86,9 +94,16 @@ class StudyConfig:
 
     def record_jobs(self) -> list[tuple[str, str]]:
         """(dataset, variant) of all records that the cells need, in the order in which they are made."""
-        needed = {variant for cell in self.cells() for variant in (cell.trained_variant,)}
-        needed |= {"preprocessed"} if needed & {"preprocessed", "augmented"} else set()
-        return [(dataset, variant) for dataset in self.datasets for variant in VARIANTS if variant in needed]
+        needed = {(cell.dataset, cell.trained_variant) for cell in self.cells()}
+        balanced = {(dataset, "preprocessed") for dataset, variant in needed if variant == "augmented"}
+        alone = {(dataset, variant) for names, variant in needed | balanced for dataset in names.split("+")}
+        joint = {(names, variant) for names, variant in needed if "+" in names}
+        return sorted(alone | joint, key=lambda job: ("+" in job[0], job[0], VARIANTS.index(job[1])))
+
+    @property
+    def tables(self) -> Path:
+        """Where its tables go: a study of another name does not overwrite the study's."""
+        return self.results if self.name == MAIN else self.results / self.name
 
 
 DEMO: Final = StudyConfig(
@@ -117,12 +132,14 @@ class Outcome:
     findings: list[str] = field(default_factory=list)
 
     def attempt(self, what: str, work: Callable[[], object], say: Say) -> bool:
-        """Do a step; whether it could be done. Only what is wrong with the input, or with the machine, may fail."""
+        """Do a step; whether it could be done. A fault of ours is told with its trace, and the rest goes on as well."""
         try:
             work()
-        except (InputError, OSError, RuntimeError, MemoryError) as error:
+        except Exception as error:
             self.failed[what] = " ".join(str(error).split()) or type(error).__name__
             say(f"{what}: failed: {self.failed[what]}")
+            if not isinstance(error, InputError | OSError):
+                say(traceback.format_exc())
             return False
         return True
 
@@ -138,50 +155,81 @@ def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) 
     """Records, every training with its tests, across, together, comparisons, the table of results and the report."""
     outcome = Outcome()
     for dataset, variant in study.record_jobs():
-        what = f"records of {dataset}, {variant}"
+        what = records_step(dataset, variant)
         say(what.capitalize())
         outcome.attempt(what, partial(_make_records, study, dataset, variant, track, say), say)
     _train_all(study, outcome, track, on_epoch, say)
     if not outcome.runs:
         return outcome
     say("Across datasets, and together")
-    outcome.attempt("tests across", partial(_test_across, study, outcome.runs, track), say)
-    table = results_table(outcome.runs)
-    say(f"results: {write_results(table, study.results)}")
+    _test_across(study, outcome, track, say)
+    table = results_table(outcome.runs, study.train.shards)
+    say(f"results: {write_results(table, study.tables)}")
     pairs: list[pl.DataFrame] = []
-    if len(outcome.runs) > 1:
+    if shared_tests([result for run in outcome.runs for result in Result.all_of(run)]):
         outcome.attempt("comparisons", partial(_compare, study, outcome.runs, track, pairs), say)
     outcome.findings = findings(table, pairs[0] if pairs else None)
-    names = {run.folder.name for run in outcome.runs}
-    outcome.report = make_report(study.train.runs, study.reports / study.name, select=names.__contains__, track=track)
+    outcome.attempt("report", partial(_report, study, outcome, track), say)
     return outcome
+
+
+def records_step(dataset: str, variant: str) -> str:
+    """What the making of a variant is called in the plan and among the failures."""
+    return f"records of {dataset}, {variant}"
 
 
 def _make_records(study: StudyConfig, dataset: str, variant: str, track: Track, say: Say) -> None:
     shards = study.train.shards
-    if variant == "augmented":
+    if "+" in dataset:
+        training_parts(shards, split_datasets(dataset), variant, workers=study.workers, track=track)
+    elif variant == "augmented":
         balance(BalanceConfig(dataset=dataset, out=shards, workers=study.workers), track)
-        return
-    config = ShardConfig(
-        dataset=dataset,
-        data_root=study.data_root / dataset,
-        out=shards,
-        variant=variant,
-        detector=study.detector if variant == "preprocessed" else None,
-        size_px=study.size_px,
-        shard_rows=study.shard_rows,
-        workers=study.workers,
-    )
-    make_shards(config, track, say)
+    elif not _are_made(study, dataset, variant):
+        config = ShardConfig(
+            dataset=dataset,
+            data_root=study.data_root / dataset,
+            out=shards,
+            variant=variant,
+            detector=study.detector if variant == "preprocessed" else None,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            size_px=study.size_px,
+            shard_rows=study.shard_rows,
+            workers=study.workers,
+        )
+        make_shards(config, track, say)
+
+
+def _are_made(study: StudyConfig, dataset: str, variant: str) -> bool:
+    """Whether the records are there, made by whatever settings of `make shards`.
+
+    Raises:
+        InputError: they are of another size, or by another detector, than was asked for.
+    """
+    folder = study.train.shards / dataset / variant
+    if not (folder / INFO_NAME).is_file():
+        return False
+    info = read_info(folder)
+    if info.size_px != study.size_px:
+        raise InputError(
+            f"the images in {folder} have {info.size_px} px, not {study.size_px}: give SIZE={info.size_px}"
+        )
+    detector = info.settings.get("detector")
+    if study.detector and variant == "preprocessed" and detector != study.detector:
+        raise InputError(f"the faces in {folder} were found by {detector}, not {study.detector}: give another SHARDS=")
+    return True
 
 
 def _train_all(study: StudyConfig, outcome: Outcome, track: Track, on_epoch: OnEpoch, say: Say) -> None:
     """Train and test every cell that is not done: one after the other here, or one on each GPU at a time."""
-    cells = study.cells()
+    cells = []
+    for cell in study.cells():
+        if records_step(cell.dataset, cell.trained_variant) in outcome.failed:
+            outcome.failed[title(cell)] = "its records could not be made"
+        else:
+            cells.append(cell)
     if study.devices:
         waiting = [cell for cell in cells if not is_trained(cell)]
-        logs = study.results / "logs"
-        for cell, why in train_on_devices(waiting, study.devices, logs, say):
+        for cell, why in train_on_devices(waiting, study.devices, study.tables / "logs", say):
             if why is not None:
                 outcome.failed[title(cell)] = why
             say(f"{title(cell)}: {'done' if why is None else f'failed: {why}'}")
@@ -207,17 +255,32 @@ def is_trained(cell: TrainConfig) -> bool:
         return False
 
 
-def _test_across(study: StudyConfig, runs: Iterable[FinishedRun], track: Track) -> None:
-    """Each run on the other datasets, and those trained on several on each of them."""
-    runs = list(runs)
-    single = [run for run in runs if set(counterparts(run.datasets)) & set(study.datasets)]
-    if single:
-        cross(single, shards=study.train.shards, out=study.results / f"{study.name}-cross.csv", track=track)
-    for run in runs:
-        for dataset in run.datasets if len(run.datasets) > 1 else ():
-            scores_of(run, dataset, study.train, track)
+def _test_across(study: StudyConfig, outcome: Outcome, track: Track, say: Say) -> None:
+    """Each run on the study's other datasets, and one table of all that could be tested so."""
+    how: dict[str, Any] = {"shards": study.train.shards, "loading": loading_of(study.train), "track": track}
+    tested = []
+    for run in outcome.runs:
+        others = counterparts(run.datasets)
+        for dataset in set(others) & set(study.datasets):
+            outcome.attempt(f"{run.folder.name} on {dataset}", partial(scores_of, run, dataset, **how), say)
+        if others and all(_is_known(run, dataset, study) for dataset in others):
+            tested.append(run)
+    if tested:
+        outcome.attempt("table of tests across", partial(cross, tested, out=study.tables / "cross.csv", **how), say)
+
+
+def _is_known(run: FinishedRun, dataset: str, study: StudyConfig) -> bool:
+    try:
+        return known_scores(run, dataset, study.train.shards) is not None
+    except InputError:  # its records are not there
+        return False
 
 
 def _compare(study: StudyConfig, runs: Iterable[FinishedRun], track: Track, pairs: list[pl.DataFrame]) -> None:
     """Paired tests of all runs, into the folder of results and into `pairs`."""
-    pairs.append(compare(list(runs), out=study.results, track=track)[0])
+    pairs.append(compare(list(runs), out=study.tables, track=track)[0])
+
+
+def _report(study: StudyConfig, outcome: Outcome, track: Track) -> None:
+    names = {run.folder.name for run in outcome.runs}
+    outcome.report = make_report(study.train.runs, study.reports / study.name, select=names.__contains__, track=track)

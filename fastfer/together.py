@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from fastfer.leaks import duplicates_of, left_out_of_training
 from fastfer.variants import (
     PLACE_SCHEMA,
+    TESTED_VARIANT,
     ShardJob,
     ShardResult,
     VariantPlan,
@@ -26,6 +27,7 @@ from pipelines.progress import Track, untracked
 from pipelines.records import (
     DatasetInfo,
     ShardReader,
+    alone,
     info_sha256,
     make_folder,
     read_info,
@@ -34,8 +36,10 @@ from pipelines.records import (
     write_atomically,
     write_shard,
 )
+from pipelines.records.format import INFO_NAME
 
 PARTS_NAME: Final = "parts.json"
+LOCK_NAME: Final = ".lock"
 REASON: Final = "left out: a near-duplicate of a test image"
 
 
@@ -63,18 +67,19 @@ def training_parts(
         return [Part(dataset, folder, 0) for dataset, folder in sources.items()]
     joint = shards / "+".join(datasets) / variant
     digests = {dataset: info_sha256(folder) for dataset, folder in sources.items()}
-    known = _known(joint / PARTS_NAME, digests)
-    if known is None:
-        images = left_out_of_training(duplicates_of(shards, datasets))
-        known = {
-            dataset: _leave_out(
-                source, joint / dataset, images.filter(pl.col("dataset") == dataset)["image_path"], workers, track
-            )
-            for dataset, source in sources.items()
-        }
-        stated = {dataset: {"source_sha256": digests[dataset], "left_out": known[dataset]} for dataset in datasets}
-        make_folder(joint)
-        write_atomically(joint / PARTS_NAME, (json.dumps(stated, indent=1) + "\n").encode())
+    make_folder(joint)
+    with alone(joint / LOCK_NAME):  # trainings of several processes, or on several GPUs, begin at once
+        known = _known(joint / PARTS_NAME, digests)
+        if known is None:
+            images = left_out_of_training(duplicates_of(shards, datasets, TESTED_VARIANT[variant]))
+            known = {
+                dataset: _leave_out(
+                    source, joint / dataset, images.filter(pl.col("dataset") == dataset)["image_path"], workers, track
+                )
+                for dataset, source in sources.items()
+            }
+            stated = {dataset: {"source_sha256": digests[dataset], "left_out": known[dataset]} for dataset in datasets}
+            write_atomically(joint / PARTS_NAME, (json.dumps(stated, indent=1) + "\n").encode())
     return [
         Part(dataset, joint / dataset if known[dataset] else source, known[dataset])
         for dataset, source in sources.items()
@@ -105,8 +110,9 @@ def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, trac
     manifest = read_manifest(source)
     trained = (pl.col("split") == "train") & (pl.col("status") == "kept")
     left_out = manifest.filter(trained & pl.col("image_path").is_in(images.implode()))["row"]
-    if folder.exists():
-        remove_folder(folder)  # made of other records
+    mine = {"source_sha256": info_sha256(source), "left_out_rows": left_out.to_list()}
+    if not len(left_out) or _is_of_other_records(folder, mine):
+        remove_folder(folder)
     if not len(left_out):
         return 0
     reason = pl.when(pl.col("row").is_in(left_out.implode())).then(pl.lit(REASON)).otherwise("reason")
@@ -115,7 +121,7 @@ def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, trac
         dataset=info.dataset,
         variant=info.variant,
         size_px=info.size_px,
-        settings=info.settings | {"source_sha256": info_sha256(source), "left_out_rows": left_out.to_list()},
+        settings=info.settings | mine,
         manifest=manifest.with_columns(problem=reason).drop("status", "shard", "position", "reason"),
         jobs=list(_jobs(source, folder, info, manifest, left_out)),
         outcome_schema=PLACE_SCHEMA,
@@ -123,6 +129,11 @@ def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, trac
     title = f"{info.dataset} for training together"
     build_variant(plan, _make_shard, workers=workers, title=title, unit="faces", track=track)
     return len(left_out)
+
+
+def _is_of_other_records(folder: Path, mine: dict[str, Any]) -> bool:
+    """Whether a finished part is there that was made of something else; a half-made one sorts itself out."""
+    return (folder / INFO_NAME).is_file() and not mine.items() <= read_info(folder).settings.items()
 
 
 def _jobs(

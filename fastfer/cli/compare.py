@@ -1,11 +1,15 @@
 """The verb that compares trained runs: compare."""
 
 import argparse
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from fastfer.cli.console import say, show_table, track
-from fastfer.cli.verbs import RESULTS, RUNS, Option, Verb
+from fastfer.cli.verbs import RESULTS, Option, Verb, words
 from fastfer.evaluation.metrics import METRICS
+
+if TYPE_CHECKING:
+    from fastfer.evaluation.evaluate import FinishedRun
 
 TITLES: Final = {metric.name: metric.title for metric in METRICS}
 PAIR_COLUMNS: Final = ("A", "B", "tested on", "n", "only A right", "only B right", "p", "p (Holm)", "accuracy A - B")
@@ -14,9 +18,8 @@ SEED_COLUMNS: Final = ("trained", "tested on", "metric", "seeds", "mean", "std",
 
 def _compare(arguments: argparse.Namespace) -> None:
     from fastfer.evaluation.compare import DIFFERENCES, PAIRS_NAME, SEEDS_NAME, compare
-    from fastfer.evaluation.evaluate import finished_runs
 
-    runs = finished_runs(arguments.runs, arguments.select)
+    runs = [run for folder in arguments.runs for run in _runs_of(folder, arguments.select)]
     pairs, seeds = compare(runs, out=arguments.results, tested_on=arguments.tested_on, track=track)
     show_table("Pairs of runs", PAIR_COLUMNS, [_pair(line) for line in pairs.iter_rows(named=True)])
     repeated = [
@@ -25,6 +28,18 @@ def _compare(arguments: argparse.Namespace) -> None:
     if repeated:
         show_table("Over seeds", SEED_COLUMNS, repeated)
     say(f"written to {arguments.results / PAIRS_NAME} and {arguments.results / SEEDS_NAME}")
+
+
+def _runs_of(folder: Path, select: str) -> "list[FinishedRun]":
+    """The run that a folder is, or the finished runs in it that match the pattern."""
+    from fastfer.evaluation.evaluate import FinishedRun, finished_runs
+
+    return [FinishedRun.open(folder)] if (folder / "config.json").is_file() else finished_runs(folder, select)
+
+
+def _folders(text: str) -> list[Path]:
+    """`runs`, or `runs/a,runs/b`."""
+    return [Path(name) for name in words(text)]
 
 
 def _pair(line: dict[str, Any]) -> tuple[object, ...]:
@@ -52,12 +67,16 @@ VERBS: Final = (
         "compare",
         "Compare trained runs in pairs on the test sets they share, and settings over their seeds, into two CSVs.",
         (
-            RUNS,
+            Option("runs", "folder of all runs, or some runs' own folders: a,b", _folders, [Path("runs")]),
             RESULTS,
-            Option("select", "only runs whose name matches this pattern", str, "*"),
+            Option("select", "only runs in the folder whose name matches this pattern", str, "*"),
             Option("tested-on", "only this dataset's test set (default: all)"),
         ),
-        ("fastfer compare", "fastfer compare --select 'demo-*' --tested-on demo-expw"),
+        (
+            "fastfer compare",
+            "fastfer compare --select 'demo-*' --tested-on demo-expw",
+            "fastfer compare --runs runs/rafdb-raw-vit-none-s0-1a2b3c4d,runs/rafdb-preprocessed-vit-none-s0-5e6f7a8b",
+        ),
         _compare,
     ),
 )

@@ -31,8 +31,8 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
 
 
-def show_plan(steps: "list[Step]") -> None:
-    """What is done, what is to do, and what it takes."""
+def show_plan(steps: "list[Step]", devices: int) -> None:
+    """What is done, what is to do, and what it takes with trainings on so many devices at once."""
     rows = [
         (
             step.name,
@@ -44,7 +44,7 @@ def show_plan(steps: "list[Step]") -> None:
     ]
     show_table("Plan", ("step", "state", "time", "disk"), rows)
     waiting = [step for step in steps if not step.done]
-    least = sum(step.seconds or 0 for step in waiting)
+    least = sum(step.seconds or 0 for step in waiting) / devices
     unknown = sum(step.seconds is None for step in waiting)
     more = f", and {unknown} steps whose time is not known yet" if unknown else ""
     room = sum(step.disk_bytes or 0 for step in waiting) / MIB
@@ -99,7 +99,7 @@ def _study(arguments: argparse.Namespace) -> None:
     from fastfer.study import run_study
 
     study = _config(arguments)
-    show_plan(plan_of(study, say))
+    show_plan(plan_of(study, say), max(1, len(study.devices)))
     if not arguments.dry:
         show_outcome(run_study(study, track=track, on_epoch=show_epoch, say=say))
 

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 EPOCH_LINE: Final = (
     "epoch {epoch:>3}   loss {train_loss:.3f} / {val_loss:.3f}   accuracy {train_accuracy:.3f} / {val_accuracy:.3f}   "
     "macro-F1 {val_macro_f1:.3f}   lr {lr:.1e}   {images_per_s:,.0f} img/s   waited {wait:.1%}   "
-    "RSS {peak_rss_mib:,.0f} MiB"
+    "memory {memory}"
 )
 
 
 def show_epoch(row: "EpochRow") -> None:
     """One line for each epoch: train / validation."""
     values = {name: getattr(row, name) for name in row.__slots__}
-    say(EPOCH_LINE.format(**values, wait=row.loader_wait_s / row.seconds))
+    on_gpu = "" if row.peak_gpu_mib is None else f", GPU {row.peak_gpu_mib:,.0f} MiB"
+    memory = f"{row.peak_rss_mib:,.0f} MiB{on_gpu}"
+    say(EPOCH_LINE.format(**values, wait=row.loader_wait_s / row.train_seconds, memory=memory))
 
 
 def show_scores(title: str, metrics: dict[str, Any]) -> None:

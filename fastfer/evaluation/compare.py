@@ -273,7 +273,7 @@ def compare(
         raise InputError(f"a comparison needs two trained runs, not {len(runs)}: make train makes one")
     results = [result for run in runs for result in Result.all_of(run)]
     results = [result for result in results if tested_on in {None, result.test_set["tested_on"]}]
-    shared = _shared_tests(results)
+    shared = shared_tests(results)
     if not shared:
         where = f"on {tested_on}" if tested_on else "on the same dataset and variant"
         raise InputError(f"no two of these {len(runs)} runs were tested {where}: make evaluate RUN= DATASET= tests one")
@@ -286,12 +286,12 @@ def compare(
     return pairs, seeds
 
 
-def _shared_tests(results: Sequence[Result]) -> list[list[Result]]:
+def shared_tests(results: Sequence[Result]) -> list[list[Result]]:
     """The results by test set, of each that more than one run has taken."""
     by_test_set = defaultdict(list)
     for result in results:
         by_test_set[tuple(result.test_set.values())].append(result)
-    return [taken for _, taken in sorted(by_test_set.items()) if len(taken) > 1]
+    return [taken for _, taken in sorted(by_test_set.items()) if len({result.run.folder for result in taken}) > 1]
 
 
 def _compared(results: Sequence[Result], advance: Callable[[int], None]) -> pl.DataFrame:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from fastfer.datasets import DATASETS
-from fastfer.evaluation.evaluate import FinishedRun, evaluate, known_scores
+from fastfer.evaluation.evaluate import AS_USUAL, FinishedRun, Loading, scores_of
 from fastfer.evaluation.metrics import METRICS
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
@@ -23,7 +23,9 @@ def counterparts(datasets: Sequence[str]) -> list[str]:
     return [name for name, other in DATASETS.items() if other.kind == kind and name not in datasets]
 
 
-def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track = untracked) -> pl.DataFrame:
+def cross(
+    runs: Sequence[FinishedRun], *, shards: Path, out: Path, loading: Loading = AS_USUAL, track: Track = untracked
+) -> pl.DataFrame:
     """Test each run on its counterparts' test splits, and write one CSV line per run and test set to `out`.
 
     A line holds the scores with their intervals, and how far those of `DROPS` fall from the run's own test split. Tests
@@ -36,7 +38,9 @@ def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track 
     for run in runs:
         own = run.settings["dataset"]
         for dataset in counterparts(run.datasets):
-            at_home, away = (_scores(run, name, shards, track) for name in (own, dataset))
+            at_home, away = (
+                scores_of(run, name, shards=shards, loading=loading, track=track) for name in (own, dataset)
+            )
             named = {name: run.settings[name] for name in ("variant", "arch", "aug", "seed")}
             line = {"run": run.folder.name, **named, "trained_on": own, "tested_on": dataset, "n": away["n"]}
             line |= {"left_out": away["test_set"]["left_out"]}
@@ -53,8 +57,3 @@ def cross(runs: Sequence[FinishedRun], *, shards: Path, out: Path, track: Track 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, table.write_csv().encode())
     return table
-
-
-def _scores(run: FinishedRun, dataset: str, shards: Path, track: Track) -> dict[str, Any]:
-    """The scores of an earlier test of the run on a dataset, or of one made now."""
-    return known_scores(run, dataset, shards) or evaluate(run, dataset, shards=shards, track=track)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -18,7 +19,7 @@ from fastfer.variants import TESTED_VARIANT, faces_of, open_records
 from pipelines.errors import InputError
 from pipelines.loaders import CACHE, LoaderConfig, open_loader
 from pipelines.progress import Track, untracked
-from pipelines.records import info_sha256, read_manifest, write_atomically, write_table
+from pipelines.records import info_sha256, read_manifest, sha256, write_atomically, write_table
 
 METRICS_NAME: Final = "metrics.json"
 CROSS: Final = "cross"
@@ -61,6 +62,7 @@ class FinishedRun:
 
     def results(self, dataset: str, *, split: str = "test", flip: bool = False) -> Path:
         """Where the scores on a dataset go: those of the protocol in `cross/`, of other splits or ways in `other/`."""
+        dataset = "+".join(split_datasets(dataset))
         if split != "test" or flip:
             return self.folder / OTHER / "-".join([dataset, split, *(["flip"] if flip else [])])
         return self.folder if dataset == self.settings["dataset"] else self.folder / CROSS / dataset
@@ -86,7 +88,7 @@ AS_USUAL: Final = Loading()
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Portion:
     """A dataset's part of a test: its predictions, `row`, `key` and `how` of each, and how many rows were left out."""
 
     dataset: str
@@ -107,10 +109,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Test a run's best weights on a split of a dataset, or of several; returns and writes what `metrics.json` holds.
 
-    Writes `predictions.parquet`, `confusion.csv` and, last, `metrics.json` into `run.results(...)`. Faces that the
-    detector missed are in the test (cropped by their annotated box) and in the scores; `found_only` gives the scores
-    without them. Of a dataset that the run was not trained on, faces in near-duplicates of its training images are left
-    out, and `test_set` says how many. With `flip` each probability is the mean over the image and its mirror image.
+    Writes `predictions.parquet`, `confusion.csv`, `confusion_normalised.csv` (its rows, the true classes, sum to 1)
+    and, last, `metrics.json` into `run.results(...)`. Faces that the detector missed are in the test (cropped by their
+    annotated box) and in the scores; `found_only` gives the scores without them. Of a dataset that the run was not
+    trained on, faces in near-duplicates of its training images are left out, and `test_set` says how many. With `flip`
+    each probability is the mean over the image and its mirror image.
 
     Raises:
         InputError: the test records are missing, or their faces were made otherwise than those the run was trained on;
@@ -123,7 +126,7 @@ def evaluate(
     for name in names:
         _refuse_unlike(run, content, shards, name)
 
-    def tested(name: str) -> Part:
+    def tested(name: str) -> Portion:
         config = _loader_config(run, name, shards, split, device, loading)
         left_out = _left_out(run, name, shards, config.variant.name) if split == "test" else []
         with (
@@ -133,7 +136,7 @@ def evaluate(
             found = predict(model, images, preprocessing, flip=flip, advance=advance).without(left_out)
         manifest = read_manifest(config.variant).select("row", "key", "how")
         rows = pl.DataFrame({"row": found.row_N}).join(manifest, on="row", how="left", maintain_order="left")
-        return Part(name, found, rows, len(left_out))
+        return Portion(name, found, rows, len(left_out))
 
     parts = [tested(name) for name in names]
     if not sum(len(part.rows) for part in parts):
@@ -148,8 +151,7 @@ def evaluate(
         "split": split,
         "left_out": sum(part.left_out for part in parts),
         "flip": flip,
-        "records_sha256": _records_sha256(run, dataset, shards),
-    }
+    } | _digests(run, dataset, shards)
     table = _predictions(parts, classes)
     metrics = _scores(table, classes) | {"test_set": test_set, "training": run.summary}
     _write(run.results(dataset, split=split, flip=flip), table, classes, metrics)
@@ -159,21 +161,29 @@ def evaluate(
 def known_scores(
     run: FinishedRun, dataset: str, shards: Path, *, split: str = "test", flip: bool = False
 ) -> dict[str, Any] | None:
-    """What an earlier test wrote, if it was on the records that are there now."""
+    """What an earlier test wrote, if it was of these weights and on the records that are there now."""
     path = run.results(dataset, split=split, flip=flip) / METRICS_NAME
     if not path.is_file():
         return None
     metrics = read_json(path)
-    same = metrics["test_set"].get("records_sha256") == _records_sha256(run, dataset, shards)
-    return metrics if same else None
+    now = _digests(run, dataset, shards)
+    return metrics if now.items() <= metrics["test_set"].items() else None
 
 
-def _records_sha256(run: FinishedRun, dataset: str, shards: Path) -> str:
-    """Of the records that a run is tested on; several datasets' one behind the other."""
+def scores_of(
+    run: FinishedRun, dataset: str, *, shards: Path, loading: Loading = AS_USUAL, track: Track = untracked
+) -> dict[str, Any]:
+    """The scores of an earlier test on the test split as it is now, or of one made now."""
+    return known_scores(run, dataset, shards) or evaluate(run, dataset, shards=shards, loading=loading, track=track)
+
+
+def _digests(run: FinishedRun, dataset: str, shards: Path) -> dict[str, str]:
+    """Of the weights, and of the records they are tested on (of several datasets one behind the other)."""
     variant = TESTED_VARIANT[run.settings["variant"]]
     for name in split_datasets(dataset):
         open_records(shards, name, variant)
-    return "+".join(info_sha256(shards / name / variant) for name in split_datasets(dataset))
+    records = "+".join(info_sha256(shards / name / variant) for name in split_datasets(dataset))
+    return {"records_sha256": records, "weights_sha256": sha256(run.folder / BEST_NAME)}
 
 
 def _refuse_unlike(run: FinishedRun, content: dict[str, Any], shards: Path, dataset: str) -> None:
@@ -220,7 +230,7 @@ def _loader_config(
     )
 
 
-def _predictions(parts: Sequence[Part], classes: Sequence[str]) -> pl.DataFrame:
+def _predictions(parts: Sequence[Portion], classes: Sequence[str]) -> pl.DataFrame:
     """A row for each tested face. The keys of several datasets are told apart by their dataset's name in front."""
     tables = [
         part.rows.with_columns(
@@ -253,6 +263,8 @@ def _write(folder: Path, table: pl.DataFrame, classes: Sequence[str], metrics: d
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "predictions.parquet", table)
     counts_KK = confusion(table["label"].to_numpy(), table["predicted"].to_numpy(), len(classes))
-    counts = pl.DataFrame({"label": classes} | {name: counts_KK[:, i] for i, name in enumerate(classes)})
-    write_atomically(folder / "confusion.csv", counts.write_csv().encode())
+    shares_KK = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+    for name, cells_KK in (("confusion", counts_KK), ("confusion_normalised", shares_KK)):
+        cells = pl.DataFrame({"label": classes} | {name: cells_KK[:, i] for i, name in enumerate(classes)})
+        write_atomically(folder / f"{name}.csv", cells.write_csv().encode())
     write_json(folder / METRICS_NAME, metrics)

@@ -22,6 +22,7 @@ from fastfer.training.state import EpochProgress, TrainingState
 from fastfer.variants import faces_of
 from pipelines.errors import InputError
 from pipelines.loaders import Loader
+from pipelines.probe import reset_peaks
 from pipelines.progress import Track, untracked
 
 OnEpoch = Callable[[EpochRow], None]
@@ -48,6 +49,7 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: OnEpoch = lambda _row: 
         run.folder.mkdir(parents=True, exist_ok=True)
         write_json(run.folder / "config.json", run.settings)
         write_json(run.folder / "environment.json", environment(fabric.device) | {"processes": fabric.world_size})
+    reset_peaks(fabric.device)
     with (
         run.open("train", fabric.device, **where, track=track) as train,
         run.open("val", fabric.device, **where, track=track) as val,
@@ -84,9 +86,10 @@ class _Training:
             try:
                 row = self._learner.epoch(state.progress, train, val, track, self._stop)
             except Stopped:
+                self._refuse_bad_loss()
                 self._save(LAST_NAME)
                 raise KeyboardInterrupt from None
-            self._refuse_bad_loss()
+            self._refuse_bad_loss(row)
             improved = self._take(row)
             if log is not None:
                 log.write(state.rows)
@@ -96,6 +99,8 @@ class _Training:
                 self._on_epoch(row)
         if log is not None:
             write_json(self._run.folder / SUMMARY_NAME, self._summary())
+        if self._stop():  # in the last validation
+            raise KeyboardInterrupt
 
     def _take(self, row: EpochRow) -> bool:
         """Add an epoch; whether it is the best so far."""
@@ -123,17 +128,18 @@ class _Training:
         state = learner.state() | {"training": self.state.as_dict()} if last else {}
         checkpoint.save(run.folder / name, content | state)
 
-    def _refuse_bad_loss(self) -> None:
-        """One look at the device for each epoch."""
+    def _refuse_bad_loss(self, row: EpochRow | None = None) -> None:
+        """Refuse a training loss, or that of an epoch's validation, that is no number: one look at the device."""
         step = self._learner.first_bad_step(self.state.progress)
-        if not math.isfinite(step):
+        if not math.isfinite(step) and (row is None or math.isfinite(row.val_loss)):
             return
+        where = f"batch {step:.0f}" if math.isfinite(step) else "validation"
         kept = (
             f"{self._run.folder / LAST_NAME} holds epoch {len(self.state.rows)}" if self.state.rows else "none is kept"
         )
         raise InputError(
-            f"the loss of {self._run.folder.name} left the numbers in epoch {self.state.progress.epoch}, batch "
-            f"{step:.0f}: try a lower LR= or PRECISION=32; of the epochs before, {kept}"
+            f"the loss of {self._run.folder.name} left the numbers in epoch {self.state.progress.epoch}, {where}: "
+            f"try a lower LR= or PRECISION=32; of the epochs before, {kept}"
         )
 
     def _summary(self) -> dict[str, Any]:
@@ -169,7 +175,7 @@ def _precision(asked: str) -> Any:
         return named
     if not torch.cuda.is_available():
         return PRECISIONS["32"]
-    return PRECISIONS["bf16" if torch.cuda.is_bf16_supported() else "fp16"]
+    return PRECISIONS["bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"]
 
 
 @contextmanager
@@ -178,6 +184,6 @@ def _within_memory(config: TrainConfig, device: torch.device) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise InputError(
-            f"a batch of {config.batch} images does not fit the memory of {device}: try BATCH={config.batch // 2} "
-            f"ACCUMULATE={2 * config.accumulate}, which makes the same steps in smaller parts"
+            f"a batch of {config.batch} images does not fit the memory of {device}: try BATCH="
+            f"{max(1, config.batch // 2)} ACCUMULATE={2 * config.accumulate}, the same steps in smaller parts"
         ) from None

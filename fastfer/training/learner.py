@@ -25,6 +25,7 @@ from fastfer.training.mixing import Mixing
 from fastfer.training.run import Run
 from fastfer.training.state import EpochProgress
 from pipelines.augment import OnlinePolicy
+from pipelines.errors import InputError
 from pipelines.loaders import Batch, Loader, prefetched
 from pipelines.probe import peak_device_mib, peak_rss_mib
 from pipelines.progress import Track
@@ -113,6 +114,7 @@ class Learner:
             **scores,
             lr=float(self.schedule.get_last_lr()[-1]),
             seconds=progress.seconds + time.perf_counter() - started,
+            train_seconds=progress.seconds,
             images_per_s=images / progress.seconds,
             loader_wait_s=progress.waited_s,
             peak_rss_mib=peak_rss_mib(),
@@ -182,6 +184,9 @@ class Learner:
                 raise Stopped
 
         network = self.stepped if self.average is None else self.average.module
+        if self.average is not None and self.fabric.world_size > 1:
+            for buffer in self.average.module.buffers():  # each process averages the statistics of its own images
+                torch.distributed.broadcast(buffer, 0)
         with self.fabric.autocast():
             mine = predict(network, val, self.preprocessing, advance=advanced)
         return validation_scores(gathered(mine, self.fabric.world_size))
@@ -203,9 +208,15 @@ class Learner:
             img_BCHW = self.policy(img_BCHW, batch.draw_keys_B, batch.state.epoch)
         return replace(batch, img_BCHW=self.preprocessing(img_BCHW))
 
+    def ran_on(self) -> dict[str, Any]:
+        """What must be the same for a training to go on exactly."""
+        precision = self.fabric.strategy.precision.precision
+        return {"device": self.device.type, "precision": precision, "processes": self.fabric.world_size}
+
     def state(self) -> dict[str, Any]:
         """What going on with the training needs besides the network: AdamW keeps two numbers for each weight."""
         return {
+            "ran_on": self.ran_on(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.fabric.strategy.precision.state_dict(),
@@ -215,7 +226,16 @@ class Learner:
         }
 
     def take_up(self, content: dict[str, Any]) -> None:
-        """Go on from the network and the state that a checkpoint holds."""
+        """Go on from the network and the state that a checkpoint holds.
+
+        Raises:
+            InputError: it ran on another kind of device, in another precision, or in more or fewer processes.
+        """
+        if content["ran_on"] != self.ran_on():
+            before, now = (
+                ", ".join(f"{key} {value}" for key, value in of.items()) for of in (content["ran_on"], self.ran_on())
+            )
+            raise InputError(f"the run was begun with {before} and cannot go on with {now}: RESUME=0 begins it anew")
         self.network.load_state_dict(content["model"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])

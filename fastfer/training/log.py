@@ -29,6 +29,7 @@ class EpochRow:
     val_macro_f1: float
     lr: float
     seconds: float
+    train_seconds: float
     images_per_s: float
     loader_wait_s: float
     peak_rss_mib: float

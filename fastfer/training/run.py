@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,7 @@ import torch
 from fastfer import __version__
 from fastfer.config import TrainConfig, run_name, settings_of
 from fastfer.together import Part, training_parts
+from pipelines.errors import InputError
 from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
 from pipelines.progress import Track, untracked
 from pipelines.records import DatasetInfo, info_sha256, merge_infos, read_info, write_atomically
@@ -58,6 +60,8 @@ class Run:
         runs = [cls._fixed(replace(config, loader=kind), parts) for kind in AUTOMATIC]
         if begun := [run for run in runs if run.is_trained or run.is_begun]:
             return begun[0]
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            raise InputError("LOADER=auto looks at free memory, and processes may find different things: name a loader")
         kind, why = max((choose_loader(one) for one in loading), key=lambda choice: AUTOMATIC.index(choice[0]))
         say(f"loader: {kind}, as {why}")
         return runs[AUTOMATIC.index(kind)]
@@ -97,6 +101,11 @@ class Run:
     def is_trained(self) -> bool:
         """Whether training has ended (the summary is written last)."""
         return (self.folder / SUMMARY_NAME).is_file()
+
+    def forget(self) -> None:
+        """Remove all that an earlier training left."""
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
     @property
     def is_begun(self) -> bool:

@@ -6,13 +6,11 @@ other files that are made of a split in the same way.
 """
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +26,7 @@ from pipelines.progress import Track
 from pipelines.records import (
     DatasetInfo,
     ShardReader,
+    alone,
     info_sha256,
     is_as_written,
     read_manifest,
@@ -81,7 +80,7 @@ def kept_in_cache(config: LoaderConfig, suffix: str, *, need_bytes: int, write: 
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.with_name(f"{path.name}.lock")):
+        with alone(path.with_name(f"{path.name}.lock")):
             if not _is_whole(path, full=full):
                 _make(path, need_bytes, write)
     except OSError as error:
@@ -118,14 +117,6 @@ def decoded_split(config: LoaderConfig, info: DatasetInfo, track: Track) -> Deco
 def _shape(info: DatasetInfo, split: str) -> tuple[int, int, int, int]:
     samples = sum(shard.samples for shard in info.split_shards(split))
     return samples, info.channels, info.size_px, info.size_px
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock that ends with the process, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _is_whole(path: Path, *, full: bool) -> bool:

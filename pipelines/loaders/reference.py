@@ -46,6 +46,7 @@ class ReferenceLoader(Loader):
             num_workers=workers,
             persistent_workers=workers > 0,
             multiprocessing_context="forkserver" if workers else None,
+            generator=torch.Generator(),  # or each epoch would draw from the global one, on which dropout depends
         )
 
     def __iter__(self) -> Iterator[Batch]:

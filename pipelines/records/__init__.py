@@ -17,7 +17,16 @@ from pipelines.records.format import (
     write_table,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
-from pipelines.records.places import is_local, make_folder, place, remove_folder, replacing, sha256, write_atomically
+from pipelines.records.places import (
+    alone,
+    is_local,
+    make_folder,
+    place,
+    remove_folder,
+    replacing,
+    sha256,
+    write_atomically,
+)
 from pipelines.records.reader import ShardReader
 from pipelines.records.verify import find_faults, is_as_written, refuse_damaged, refuse_undecodable
 from pipelines.records.writer import write_shard
@@ -28,6 +37,7 @@ __all__ = [
     "Sample",
     "ShardInfo",
     "ShardReader",
+    "alone",
     "decode_jpeg",
     "describe",
     "encode_jpeg",

@@ -4,6 +4,7 @@ An address such as `s3://bucket/folder` becomes a `UPath` of universal_pathlib, 
 that this project uses; it is typed as one. Keys and endpoints come from the environment, as its library reads them.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -88,6 +89,14 @@ def replacing(out: Path) -> Iterator[Path]:
         if out.exists():
             out.replace(old)
         new.replace(out)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a lock file on this machine's disk: one process at a time, and none longer than it lives."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def sha256(path: Path) -> str:

@@ -72,8 +72,8 @@ def done(small: StudyConfig) -> Outcome:
 
 @pytest.mark.usefixtures("done")
 def test_the_table_has_a_row_for_every_run_and_test_set(small: StudyConfig) -> None:
-    table = pl.read_csv(small.results / "results.csv")
-    assert pl.read_parquet(small.results / "results.parquet").columns == table.columns
+    table = pl.read_csv(small.tables / "results.csv")
+    assert pl.read_parquet(small.tables / "results.parquet").columns == table.columns
     found = table.select("trained_on", "variant", "aug", "tested_on", "relation").rows()
     expected = []
     for one, other in (DEMO_SETS, DEMO_SETS[::-1]):
@@ -105,8 +105,7 @@ def test_given_again_nothing_is_trained_or_tested(
         raise AssertionError("done already")
 
     monkeypatch.setattr(cells, "fit", refuse)
-    monkeypatch.setattr(cells, "evaluate", refuse)
-    monkeypatch.setattr("fastfer.evaluation.cross.evaluate", refuse)
+    monkeypatch.setattr("fastfer.evaluation.evaluate.evaluate", refuse)
     outcome, _ = ran(small)
     assert [run.folder for run in outcome.runs] == [run.folder for run in done.runs]
     assert all(step.done for step in plan_of(small))

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
-from fastfer.cells import scores_of, train_and_test
+from fastfer.cells import train_and_test
 from fastfer.evaluation.cross import counterparts
-from fastfer.evaluation.evaluate import FinishedRun
+from fastfer.evaluation.evaluate import FinishedRun, known_scores
 from fastfer.leaks import duplicates_of, left_out_of_training
 from fastfer.together import REASON, parts_are_made, training_parts
 from fastfer.training.run import Run
@@ -85,7 +86,8 @@ def test_a_run_on_both_is_tested_on_each_and_on_all(own_shards: Path, tmp_path: 
     table = pl.read_parquet(run.folder / "predictions.parquet")
     sizes = {}
     for dataset in DEMO_SETS:
-        alone = scores_of(finished, dataset, config, untracked)
+        alone = known_scores(finished, dataset, own_shards)
+        assert alone is not None  # tested when it was trained
         assert alone["test_set"]["left_out"] == 0
         own = pl.read_parquet(run.folder / "cross" / dataset / "predictions.parquet")
         joint = table.filter(pl.col("dataset") == dataset)
@@ -99,8 +101,6 @@ def test_a_run_on_both_is_tested_on_each_and_on_all(own_shards: Path, tmp_path: 
 def test_equal_sampling_shows_as_many_of_each(own_shards: Path, tmp_path: Path) -> None:
     config = train_config(own_shards, tmp_path, dataset=TOGETHER, aug="none", sampling="equal", batch=8)
     run = Run.of(config)
-    import torch
-
     with run.open("train", torch.device("cpu")) as loader:
         rows = torch.cat([batch.rows_B for batch in loader])
         second = int((rows >= loader.offsets[1]).sum())  # type: ignore[attr-defined]

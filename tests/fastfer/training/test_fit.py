@@ -22,7 +22,7 @@ from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
 from pipelines.errors import InputError
 from pipelines.progress import untracked
-from pipelines.records import info_sha256, read_manifest
+from pipelines.records import info_sha256, read_manifest, sha256
 from tests.fastfer.conftest import DEMO_SETS
 
 
@@ -84,7 +84,11 @@ def test_metrics_and_predictions_cover_the_whole_test_split(shards: Path, runs: 
         joined = predictions.join(tested, on="key", suffix="_manifest")
         assert joined["label"].to_list() == joined["label_manifest"].to_list()
         of = {"dataset": dataset, "variant": "preprocessed", "split": "test", "left_out": 0, "flip": False}
-        assert metrics["test_set"] == of | {"records_sha256": info_sha256(shards / dataset / "preprocessed")}
+        digests = {
+            "records_sha256": info_sha256(shards / dataset / "preprocessed"),
+            "weights_sha256": sha256(run.folder / "best.pth"),
+        }
+        assert metrics["test_set"] == of | digests
         for metric in METRICS:
             assert set(metrics[metric.name]) == {"value", "low", "high"}
         counts = pl.read_csv(run.folder / "confusion.csv").drop("label")

@@ -26,7 +26,7 @@ from tests.fastfer.conftest import DEMO_SETS, SIZE_PX
 
 SMALL = {
     "resnet": "resnet10t",
-    "efficientnet": "efficientnet_lite0",
+    "efficientnet": "test_efficientnet",
     "vit": "vit_tiny_patch16_224",
     "efficientvit": "efficientvit_b0",
 }

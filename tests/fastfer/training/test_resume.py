@@ -20,8 +20,8 @@ from fastfer.training.run import Run
 from pipelines.errors import InputError
 from tests.fastfer.training.test_fit import train_config
 
-SETTINGS: dict[str, Any] = {"epochs": 3, "batch": 12, "accumulate": 2, "ema": 0.9, "arch": "efficientnet_lite0"}
-"""Online augmentation and MixUp (see `train_config`), dropout, an average of the weights, gradients of two batches."""
+SETTINGS: dict[str, Any] = {"epochs": 3, "batch": 12, "accumulate": 2, "ema": 0.9, "arch": "test_efficientnet"}
+"""Online augmentation and MixUp (see `train_config`), an average of the weights, gradients of two batches."""
 
 
 def stopped_config(shards: Path, runs: Path, **changes: object) -> TrainConfig:
@@ -116,6 +116,16 @@ def test_beginning_anew_can_be_asked_for(shards: Path, tmp_path: Path) -> None:
     (run.folder / "training.json").unlink()
     fit.fit(run)
     assert checkpoint.load(run.folder / "last.pth")["epoch"] == 1
+
+
+def test_what_cannot_go_on_exactly_says_so(shards: Path, tmp_path: Path) -> None:
+    run = Run.of(stopped_config(shards, tmp_path, epochs=1))
+    fit.fit(run)
+    content = checkpoint.load(run.folder / "last.pth")
+    content["ran_on"]["processes"] = 2
+    checkpoint.save(run.folder / "last.pth", content)
+    with pytest.raises(InputError, match=r"processes 2 and cannot go on with .*processes 1: RESUME=0"):
+        fit.fit(run)
 
 
 def test_a_damaged_checkpoint_is_named(shards: Path, tmp_path: Path) -> None:
