@@ -59,6 +59,12 @@ def write_results(table: pl.DataFrame, folder: Path) -> Path:
     return path
 
 
+def read_results(folder: Path) -> pl.DataFrame | None:
+    """What `write_results` wrote, if it did."""
+    path = folder / f"{RESULTS_NAME}.parquet"
+    return pl.read_parquet(path) if path.is_file() else None
+
+
 def _tests(run: FinishedRun, shards: Path) -> Iterator[dict[str, Any]]:
     """What is known of the run on every test set, its own first."""
     others = sorted(path.parent.name for path in run.folder.glob(f"{CROSS}/*/{METRICS_NAME}"))

@@ -7,18 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
 import torch
 
 from fastfer.balance import BalanceConfig, balance
 from fastfer.cells import Say, loading_of, title, train_and_test, train_on_devices
 from fastfer.config import AUGMENTATIONS, TrainConfig, split_datasets
 from fastfer.datasets.demo import DemoConfig, make_demo_data
-from fastfer.evaluation.compare import Result, compare, shared_tests
+from fastfer.evaluation.compare import Result, compare, read_pairs, shared_tests
 from fastfer.evaluation.cross import counterparts, cross
 from fastfer.evaluation.evaluate import FinishedRun, known_scores, scores_of
-from fastfer.report import make_report
-from fastfer.results import findings, results_table, write_results
+from fastfer.report import PAGE_NAME, make_report
+from fastfer.results import findings, read_results, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
 from fastfer.together import parts_are_made, training_parts
 from fastfer.training.fit import OnEpoch
@@ -164,12 +163,17 @@ def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) 
     say("Across datasets, and together")
     _test_across(study, outcome, track, say)
     table = results_table(outcome.runs, study.train.shards)
+    before, page = read_results(study.tables), study.reports / study.name / PAGE_NAME
     say(f"results: {write_results(table, study.tables)}")
-    pairs: list[pl.DataFrame] = []
-    if shared_tests([result for run in outcome.runs for result in Result.all_of(run)]):
-        outcome.attempt("comparisons", partial(_compare, study, outcome.runs, track, pairs), say)
-    outcome.findings = findings(table, pairs[0] if pairs else None)
-    outcome.attempt("report", partial(_report, study, outcome, track), say)
+    after = read_results(study.tables)
+    if before is not None and after is not None and before.equals(after) and page.is_file():
+        say("no result has changed: comparisons and report stay as they are")
+        outcome.report = page
+    else:
+        if shared_tests([result for run in outcome.runs for result in Result.all_of(run)]):
+            outcome.attempt("comparisons", partial(_compare, study, outcome.runs, track), say)
+        outcome.attempt("report", partial(_report, study, outcome, track), say)
+    outcome.findings = findings(table, read_pairs(study.tables))
     return outcome
 
 
@@ -276,9 +280,9 @@ def _is_known(run: FinishedRun, dataset: str, study: StudyConfig) -> bool:
         return False
 
 
-def _compare(study: StudyConfig, runs: Iterable[FinishedRun], track: Track, pairs: list[pl.DataFrame]) -> None:
-    """Paired tests of all runs, into the folder of results and into `pairs`."""
-    pairs.append(compare(list(runs), out=study.tables, track=track)[0])
+def _compare(study: StudyConfig, runs: Iterable[FinishedRun], track: Track) -> None:
+    """Paired tests of all runs, into the folder of results."""
+    compare(list(runs), out=study.tables, track=track)
 
 
 def _report(study: StudyConfig, outcome: Outcome, track: Track) -> None:

@@ -44,12 +44,12 @@ def show_plan(steps: "list[Step]", devices: int) -> None:
     ]
     show_table("Plan", ("step", "state", "time", "disk"), rows)
     waiting = [step for step in steps if not step.done]
-    least = sum(step.seconds or 0 for step in waiting) / devices
-    unknown = sum(step.seconds is None for step in waiting)
-    more = f", and {unknown} steps whose time is not known yet" if unknown else ""
-    room = sum(step.disk_bytes or 0 for step in waiting) / MIB
-    done = f"{len(steps) - len(waiting)} of {len(steps)} done"
-    say(f"{done}; to do: at most {duration(least)}{more}; {room:,.0f} MiB")
+    known = [step.seconds / devices for step in waiting if step.seconds is not None]
+    time = f"at most {duration(sum(known))}" if known else ""
+    unknown = f"{len(waiting) - len(known)} steps whose time is not known yet" if len(known) < len(waiting) else ""
+    room = f"{sum(step.disk_bytes or 0 for step in waiting) / MIB:,.0f} MiB"
+    left = f"; to do: {', '.join(part for part in (time, unknown, room) if part)}" if waiting else ""
+    say(f"{len(steps) - len(waiting)} of {len(steps)} done{left}")
 
 
 def show_outcome(outcome: "Outcome") -> None:

@@ -286,6 +286,12 @@ def compare(
     return pairs, seeds
 
 
+def read_pairs(folder: Path) -> pl.DataFrame | None:
+    """The pairs that `compare` wrote, if it did."""
+    path = folder / PAIRS_NAME
+    return pl.read_csv(path) if path.is_file() else None
+
+
 def shared_tests(results: Sequence[Result]) -> list[list[Result]]:
     """The results by test set, of each that more than one run has taken."""
     by_test_set = defaultdict(list)

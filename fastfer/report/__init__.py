@@ -1,5 +1,5 @@
 """From run folders to one self-contained page, its figures and its tables."""
 
-from fastfer.report.build import make_report
+from fastfer.report.build import PAGE_NAME, make_report
 
-__all__ = ["make_report"]
+__all__ = ["PAGE_NAME", "make_report"]

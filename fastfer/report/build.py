@@ -14,7 +14,7 @@ from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import replacing
 
-_PAGE: Final = "index.html"
+PAGE_NAME: Final = "index.html"
 
 
 def make_report(
@@ -50,7 +50,7 @@ def make_report(
     made = f"Made {now:%Y-%m-%d %H:%M %Z} by fastfer {__version__} from {len(runs)} runs in {runs_root}"
     with replacing(out) as folder:
         _write(report, folder, made, track)
-    return out / _PAGE
+    return out / PAGE_NAME
 
 
 def _write(report: Report, folder: Path, made: str, track: Track) -> None:
@@ -62,13 +62,13 @@ def _write(report: Report, folder: Path, made: str, track: Track) -> None:
     for table in tables:
         table.frame().write_csv(folder / "tables" / f"{table_files[table.name]}.csv")
     page = render(report, figure_files=figure_files, table_files=table_files, made=made)
-    (folder / _PAGE).write_text(page, encoding="utf-8")
+    (folder / PAGE_NAME).write_text(page, encoding="utf-8")
 
 
 def _refuse_foreign(out: Path) -> None:
     """Replacing removes what was there: only an earlier report, or nothing."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
-    page = out / _PAGE
+    page = out / PAGE_NAME
     if not page.is_file() or GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:1000]:
         raise InputError(f"{out} holds something else than a report, which would be lost: choose another folder")

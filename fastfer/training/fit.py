@@ -20,6 +20,7 @@ from fastfer.training.run import BEST_NAME, LAST_NAME, SUMMARY_NAME, Run, enviro
 from fastfer.training.signals import StopRequest, stop_requests
 from fastfer.training.state import EpochProgress, TrainingState
 from fastfer.variants import faces_of
+from pipelines.buffers import give_back
 from pipelines.errors import InputError
 from pipelines.loaders import Loader
 from pipelines.probe import reset_peaks
@@ -91,6 +92,7 @@ class _Training:
                 raise KeyboardInterrupt from None
             self._refuse_bad_loss(row)
             improved = self._take(row)
+            give_back()  # each epoch has threads of its own
             if log is not None:
                 log.write(state.rows)
                 if improved:
