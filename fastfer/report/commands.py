@@ -1,37 +1,23 @@
 """The commands that make what a report shows, or what it lacks."""
 
 import shlex
+from dataclasses import fields
 from typing import Any, Final
 
+from fastfer.config import INCIDENTAL, TrainConfig
 from fastfer.report.runs import Run
 
-_TRAIN_VARIABLES: Final = (
-    ("ARCH", "arch"),
-    ("AUG", "aug"),
-    ("DATASET", "dataset"),
-    ("VARIANT", "variant"),
-    ("LOADER", "loader"),
-    ("SEED", "seed"),
-    ("EPOCHS", "epochs"),
-    ("BATCH", "batch"),
-    ("LR", "lr"),
-    ("WEIGHT_DECAY", "weight_decay"),
-    ("WARMUP_EPOCHS", "warmup_epochs"),
-    ("LABEL_SMOOTHING", "label_smoothing"),
-    ("PATIENCE", "patience"),
-    ("MIN_DELTA", "min_delta"),
-    ("IMAGE_SIZE", "image_size"),
-    ("PRETRAINED", "pretrained"),
-    ("WEIGHTS", "weights"),
-    ("PRECISION", "precision"),
-    ("COMPILE", "compile"),
-)
-"""make's variable of each setting in `config.json` that training takes."""
+_FIRST: Final = ("arch", "aug", "dataset", "variant")
+_TRAIN_SETTINGS: Final = [
+    *_FIRST,
+    *(field.name for field in fields(TrainConfig) if field.name not in INCIDENTAL | set(_FIRST)),
+]
+"""What `config.json` holds of what training takes; make's variables are called so too, in capitals."""
 
 
 def train_command(run: Run) -> str:
     """The `make train` line that gives this run, or goes on with it: every setting, so that no default matters."""
-    settings = [(variable, run.config.get(key)) for variable, key in _TRAIN_VARIABLES]
+    settings = [(name.upper(), run.config.get(name)) for name in _TRAIN_SETTINGS]
     words = [f"{variable}={_quoted(value)}" for variable, value in settings if value is not None]
     return " ".join(["make train", *words])
 
@@ -44,10 +30,11 @@ def evaluate_command(run: Run, dataset: str) -> str:
 def data_commands(datasets: list[str], variants: set[tuple[str, str]]) -> list[str]:
     """The lines that make the shards which runs on these datasets and (dataset, variant) pairs read."""
     lines = []
-    for dataset in datasets:
-        raw = [" VARIANT=raw"] if (dataset, "raw") in variants else []
+    needed = {(dataset, variant) for together, variant in variants for dataset in together.split("+")}
+    for dataset in dict.fromkeys(name for together in datasets for name in together.split("+")):
+        raw = [" VARIANT=raw"] if (dataset, "raw") in needed else []
         lines += [f"make shards DATASET={_quoted(dataset)}{variant}" for variant in ["", *raw]]
-        if (dataset, "augmented") in variants:
+        if (dataset, "augmented") in needed:
             lines.append(f"make balance DATASET={_quoted(dataset)}")
     return lines
 

@@ -172,7 +172,7 @@ def _facts(run: Run) -> tuple[str, ...]:
 def _cross_section(runs: Sequence[Run], labels: dict[str, str]) -> CrossSection:
     tested = [run for run in runs if run.cross]
     missing = []
-    untested = [f"{run.dataset}, {labels[run.name]}" for run in runs if run.result and not run.cross]
+    untested = [f"{run.dataset}, {labels[run.name]}" for run in runs if run.result and not run.cross and not run.parts]
     if not tested:
         missing.append(Missing(sentence="No run was tested on another dataset yet", command="make cross"))
     elif untested:

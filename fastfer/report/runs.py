@@ -95,7 +95,8 @@ class Run:
     environment: dict[str, Any] | None
     epochs: pl.DataFrame | None  # `epoch` and EPOCH_COLUMNS; null where not measured or not finite
     result: Result | None  # on its own test set; None while unfinished
-    cross: tuple[Result, ...]  # on other test sets
+    cross: tuple[Result, ...]  # on the test sets of datasets it was not trained on
+    parts: tuple[Result, ...] = ()  # on those of the single datasets, where it was trained on several
 
     @property
     def dataset(self) -> str:
@@ -104,7 +105,7 @@ class Run:
 
     def results(self) -> list[Result]:
         """What is known of it on every test set, its own first."""
-        return [*([self.result] if self.result else []), *self.cross]
+        return [*([self.result] if self.result else []), *self.parts, *self.cross]
 
 
 def read_runs(runs_root: Path, select: Select = "*") -> list[Run]:
@@ -129,14 +130,19 @@ def read_runs(runs_root: Path, select: Select = "*") -> list[Run]:
 
 def _read_run(folder: Path) -> Run:
     environment, epochs = folder / "environment.json", folder / "epochs.csv"
+    config = _read_json(folder / "config.json")
+    together = str(config.get("dataset")).split("+")
+    trained_on = together if len(together) > 1 else []
+    others = [_read_result(path.parent) for path in sorted(folder.glob("cross/*/metrics.json"))]
     return Run(
         name=folder.name,
         folder=folder,
-        config=_read_json(folder / "config.json"),
+        config=config,
         environment=_read_json(environment) if environment.exists() else None,
         epochs=_read_epochs(epochs) if epochs.exists() else None,
         result=_read_result(folder) if (folder / "metrics.json").exists() else None,
-        cross=tuple(_read_result(path.parent) for path in sorted(folder.glob("cross/*/metrics.json"))),
+        cross=tuple(result for result in others if result.dataset not in trained_on),
+        parts=tuple(result for result in others if result.dataset in trained_on),
     )
 
 

@@ -52,6 +52,7 @@ def _headline(dataset: str, runs: Sequence[Run], labels: dict[str, str]) -> Head
             f"Next of {len(ranked)} runs is {labels[second.name]} with {_plain(value)}, "
             f"{'inside' if within else 'below'} that interval."
         )
+    sentences += [f"On {part.dataset} alone it reaches {_said(part.scores[_RANKED_BY])}." for part in best.parts]
     sentences += [
         f"On {met.dataset}, which it was not trained on, it reaches {_said(met.scores[_RANKED_BY])}."
         for met in best.cross

@@ -13,6 +13,7 @@ from fastfer.report.commands import train_command
 from fastfer.report.naming import file_names, run_labels
 from fastfer.report.runs import Confusion, Run, read_runs
 from fastfer.report.settings import flattened, split_shared
+from fastfer.report.summary import headlines
 from pipelines.errors import InputError
 
 
@@ -38,6 +39,18 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path, write_run: Callable[...
     assert run.epochs["epoch"].to_list() == [1, 2, 3]
     assert run.epochs["peak_gpu_mib"].to_list() == [None, None, None]
     assert run.epochs["images_per_s"].to_list() == [420.0] * 3
+
+
+def test_the_parts_of_a_joint_set_are_not_other_datasets(tmp_path: Path, write_run: Callable[..., Path]) -> None:
+    write_run(tmp_path, dataset="demo-rafdb+demo-expw", cross=["demo-rafdb", "demo-expw", "expw"])
+    (run,) = read_runs(tmp_path)
+    assert [result.dataset for result in run.parts] == ["demo-expw", "demo-rafdb"]
+    assert [result.dataset for result in run.cross] == ["expw"]
+    assert len(run.results()) == 4
+    (told,) = headlines([run], {run.name: "joint"})
+    text = " ".join(told.sentences)
+    assert "On demo-rafdb alone it reaches" in text
+    assert "On demo-rafdb, which it was not trained on" not in text
 
 
 def test_selection_by_pattern_and_by_function(tmp_path: Path, write_run: Callable[..., Path]) -> None:
@@ -137,7 +150,7 @@ def test_file_names_are_plain_and_differ(names: list[str]) -> None:
 
 def test_the_train_command_gives_every_setting_and_quotes_what_a_shell_would_read() -> None:
     run = bare_run("r", arch="vit", aug="none", dataset="a b; $(rm)", seed=3, lr=1e-3, pretrained=False, weights=None)
-    assert train_command(run) == ("make train ARCH=vit AUG=none DATASET='a b; $$(rm)' SEED=3 LR=0.001 PRETRAINED=0")
+    assert train_command(run) == ("make train ARCH=vit AUG=none DATASET='a b; $$(rm)' LR=0.001 SEED=3 PRETRAINED=0")
 
 
 def test_shared_settings_are_told_once() -> None:
