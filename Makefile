@@ -55,7 +55,7 @@ evaluate: $(READY)  ## test a run: RUN= [DATASET= SPLIT= FLIP=]
 	@$(FASTFER) evaluate $(options)
 cross: $(READY)     ## test every run on the other dataset: [SELECT=]
 	@$(FASTFER) cross $(options)
-compare: $(READY)   ## paired tests between runs, and spread over seeds: [SELECT= TESTED_ON=]
+compare: $(READY)   ## paired tests between runs, and spread over seeds: [RUNS=a,b SELECT= TESTED_ON=]
 	@$(FASTFER) compare $(options)
 study: $(READY)     ## the whole matrix: [DATASETS= ARCHS= AUGS= VARIANTS= SEEDS= GPUS= DRY=1], and make train's settings
 	@$(FASTFER) study $(options)

@@ -11,6 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
 
+import torch
+
 from fastfer.config import TrainConfig
 from fastfer.evaluation.evaluate import FinishedRun, Loading, scores_of
 from fastfer.training.fit import OnEpoch, fit
@@ -45,7 +47,7 @@ def train_and_test(
             run.forget()
         if not fit(run, track=track, on_epoch=on_epoch):
             return run, None
-    finished, loading = FinishedRun.open(run.folder), loading_of(config)
+    finished, loading = FinishedRun.open(run.folder), Loading.of(config)
     parts = finished.datasets if len(finished.datasets) > 1 else ()
     for dataset in (*parts, run.settings["dataset"]):
         scores = scores_of(finished, dataset, shards=config.shards, loading=loading, track=track)
@@ -59,11 +61,6 @@ def is_first_process() -> bool:
 
 def _quiet(_line: str) -> None:
     """Says nothing: one process speaks for all."""
-
-
-def loading_of(config: TrainConfig) -> Loading:
-    """Test images are loaded as the training images were."""
-    return Loading(**{field.name: getattr(config, field.name) for field in fields(Loading)})
 
 
 def as_arguments(config: TrainConfig) -> list[str]:
@@ -139,8 +136,6 @@ def checked_devices(names: str) -> list[str]:
     Raises:
         InputError: a name is no number, or there is no such GPU.
     """
-    import torch
-
     numbers = [name.strip() for name in names.split(",") if name.strip()]
     for number in numbers:
         if not number.isdecimal() or int(number) >= torch.cuda.device_count():

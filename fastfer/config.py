@@ -11,6 +11,7 @@ from fastfer.datasets import DATASETS, find_dataset
 from fastfer.models import timm_name
 from fastfer.recipes import OTHER_RECIPE, RECIPE_BATCH, RECIPES, Recipe
 from pipelines.errors import InputError
+from pipelines.records import sha256
 
 if TYPE_CHECKING:
     from pipelines.loaders import LoaderConfig  # imports torch: --help must not wait
@@ -38,6 +39,8 @@ SAMPLINGS: Final = ("size", "equal")
 """`SAMPLING=` of a joint set: every image once an epoch, or as many of each dataset (the smaller ones come again)."""
 
 INCIDENTAL: Final = {"shards", "runs", "cache", "place", "verify", "workers", "resume"}
+"""Settings that do not change a run's result."""
+
 CHOICES: Final[dict[str, Iterable[str]]] = {
     "aug": AUGMENTATIONS,
     "precision": PRECISIONS,
@@ -45,16 +48,21 @@ CHOICES: Final[dict[str, Iterable[str]]] = {
     "imbalance": IMBALANCES,
     "sampling": SAMPLINGS,
 }
+"""Settings that take one of some values."""
+
 NOUNS: Final = {"aug": "augmentation"}
+"""What a setting is called in a sentence, where that is not its name."""
+
 AT_LEAST_ONE: Final = ("epochs", "batch", "accumulate", "patience")
-LIMITS: Final = {
-    "mixup": (0, "0 (off) or an alpha above 0"),
-    "cutmix": (0, "0 (off) or an alpha above 0"),
-    "clip": (0, "0 (off) or a norm above 0"),
-    "ema": (0, "0 (off) or a decay below 1"),
-    "min_delta": (0, "0 or more"),
+FROM_ZERO: Final = {
+    "mixup": "0 (off) or an alpha above 0",
+    "cutmix": "0 (off) or an alpha above 0",
+    "clip": "0 (off) or a norm above 0",
+    "ema": "0 (off) or a decay below 1",
+    "min_delta": "0 or more",
+    "workers": "0 or more",
 }
-"""The least that a setting may be, and how to say so."""
+"""Settings that may not be negative, and how to say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +125,8 @@ class TrainConfig:
         for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name, (least, rule) in LIMITS.items():
-            if not least <= getattr(self, name) < (1 if name == "ema" else float("inf")):
+        for name, rule in FROM_ZERO.items():
+            if not 0 <= getattr(self, name) < (1 if name == "ema" else float("inf")):
                 raise InputError(f"{name} is {getattr(self, name)}: it must be {rule}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}: it must be from 0 to 4294967295")
@@ -126,8 +134,6 @@ class TrainConfig:
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
         if self.image_size is not None and self.image_size < 1:
             raise InputError(f"image_size is {self.image_size}: it must be at least 1")
-        if self.workers < 0:
-            raise InputError(f"workers is {self.workers}: it must be 0 or more")
         recipe = self.recipe()
         if not 0 <= recipe.weight_decay < float("inf"):
             raise InputError(f"weight_decay is {recipe.weight_decay}: it must be 0 or more")
@@ -212,6 +218,7 @@ def settings_of(config: TrainConfig, *, records_sha256: str, image_size: int) ->
         "model": timm_name(config.arch),
         "variant": config.trained_variant,
         "weights": str(config.weights) if config.weights else None,
+        "weights_sha256": sha256(config.weights) if config.weights and config.weights.is_file() else None,
         "sampling": config.sampling if len(config.datasets) > 1 else None,
         **asdict(config.recipe()),
         "image_size": image_size,

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-import polars as pl
 import torch
 import torch.nn.functional as F
 
@@ -16,8 +16,8 @@ from fastfer.config import TrainConfig
 from fastfer.labels import CLASSES
 from fastfer.models import build_model, parameter_count, timm_name
 from fastfer.study import StudyConfig, is_trained, records_step
-from fastfer.together import parts_are_made
-from fastfer.training.log import EPOCHS_NAME
+from fastfer.together import known_parts
+from fastfer.training.log import median_speed
 from fastfer.training.run import read_json
 from fastfer.variants import open_records
 from pipelines.errors import InputError
@@ -49,12 +49,9 @@ def plan_of(study: StudyConfig, say: Callable[[str], None] = lambda _line: None)
 
 def _record_steps(study: StudyConfig) -> Iterator[Step]:
     for dataset, variant in study.record_jobs():
-        if "+" in dataset:
-            names = dataset.split("+")
-            made = all(_training_images(study, name, variant) is not None for name in names)
-            done = made and parts_are_made(study.train.shards, names, variant)
-        else:
-            done = _training_images(study, dataset, variant) is not None
+        done = False
+        with suppress(InputError):  # not even its dataset's records are there
+            done = known_parts(study.train.shards, dataset.split("+"), variant) is not None
         yield Step(records_step(dataset, variant), done)
 
 
@@ -98,9 +95,9 @@ def _earlier_speed(runs: Path, model: str, size_px: int) -> float | None:
     """Images per second of an earlier run of the network on this machine, the median of its epochs."""
     for config in sorted(runs.glob("*/config.json")):
         settings = read_json(config)
-        epochs = config.parent / EPOCHS_NAME
-        if (settings.get("model"), settings.get("image_size")) == (model, size_px) and epochs.is_file():
-            return float(pl.read_csv(epochs)["images_per_s"].median())  # type: ignore[arg-type]
+        alike = (settings.get("model"), settings.get("image_size")) == (model, size_px)
+        if alike and (speed := median_speed(config.parent)) is not None:
+            return speed
     return None
 
 

@@ -1,6 +1,5 @@
 """What a study came to: a row for each run and test set, and one screen of findings."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,9 +7,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from fastfer.evaluation.evaluate import CROSS, METRICS_NAME, FinishedRun, known_scores
+from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, known_scores
 from fastfer.evaluation.metrics import METRICS
-from fastfer.training.log import EPOCHS_NAME
+from fastfer.training.log import median_speed
+from fastfer.training.run import read_json
 from pipelines.errors import InputError
 from pipelines.records import write_atomically, write_table
 
@@ -52,10 +52,8 @@ def write_results(table: pl.DataFrame, folder: Path) -> Path:
     """Write `results.parquet` and `results.csv`; returns the latter's path."""
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / f"{RESULTS_NAME}.parquet", table)
-    text = io.BytesIO()
-    table.write_csv(text)
     path = folder / f"{RESULTS_NAME}.csv"
-    write_atomically(path, text.getvalue())
+    write_atomically(path, table.write_csv().encode())
     return path
 
 
@@ -67,8 +65,8 @@ def read_results(folder: Path) -> pl.DataFrame | None:
 
 def _tests(run: FinishedRun, shards: Path) -> Iterator[dict[str, Any]]:
     """What is known of the run on every test set, its own first."""
-    others = sorted(path.parent.name for path in run.folder.glob(f"{CROSS}/*/{METRICS_NAME}"))
-    for dataset in (run.settings["dataset"], *others):
+    for folder in run.tests():
+        dataset = read_json(folder / METRICS_NAME)["test_set"]["dataset"]
         with suppress(InputError):  # its records are gone
             if (known := known_scores(run, dataset, shards)) is not None:
                 yield known
@@ -94,14 +92,10 @@ def _row(run: FinishedRun, metrics: dict[str, Any]) -> dict[str, Any]:
     row |= {"n_found_only": found_only.get("n")}
     row |= {f"{metric.name}_found_only": found_only.get(metric.name, {}).get("value") for metric in METRICS}
     row |= {column: training.get(name) for column, name in TRAINING.items()}
-    return row | {"images_per_s": _images_per_s(run.folder / EPOCHS_NAME)}
+    return row | {"images_per_s": median_speed(run.folder)}
 
 
-def _images_per_s(path: Path) -> float | None:
-    return pl.read_csv(path)["images_per_s"].median() if path.is_file() else None  # type: ignore[return-value]
-
-
-def findings(table: pl.DataFrame, pairs: pl.DataFrame | None) -> list[str]:
+def findings(table: pl.DataFrame, pairs: pl.DataFrame | None, drops: pl.DataFrame | None) -> list[str]:
     """What the study came to, in sentences that fit one screen: by `HEADLINE`, with 95% intervals.
 
     Told of the best architecture of each set trained on, and of one seed; the table has them all.
@@ -109,9 +103,10 @@ def findings(table: pl.DataFrame, pairs: pl.DataFrame | None) -> list[str]:
     Args:
         table: what `results_table` gives.
         pairs: what `compare` gives, for the intervals of differences; None where there was nothing to compare.
+        drops: what `cross` gives; None where nothing was tested across.
     """
     told = _told(table)
-    return [*_best(table), *_augmented(told, pairs), *_across(told), *_together(told, table, pairs)]
+    return [*_best(table), *_augmented(told, pairs), *_across(told, drops), *_together(told, table, pairs)]
 
 
 def _told(table: pl.DataFrame) -> pl.DataFrame:
@@ -141,16 +136,17 @@ def _augmented(table: pl.DataFrame, pairs: pl.DataFrame | None) -> Iterator[str]
             yield f"{row['trained_on']}, {row['arch']}, s{row['seed']}: {row['aug']} against none {change}"
 
 
-def _across(table: pl.DataFrame) -> Iterator[str]:
-    for row in table.filter(pl.col("relation") == "cross").iter_rows(named=True):
-        home = table.filter(pl.col("run") == row["run"], pl.col("relation") == "own")
-        for at_home in home.iter_rows(named=True):
-            drop = at_home[HEADLINE] - row[HEADLINE]
-            yield (
-                f"{row['trained_on']} -> {row['tested_on']}, {row['arch']}, {row['aug']} on {row['variant']}, "
-                f"s{row['seed']}: {_interval(row[HEADLINE], row[f'{HEADLINE}_low'], row[f'{HEADLINE}_high'])}, "
-                f"{drop:.3f} below home"
-            )
+def _across(told: pl.DataFrame, drops: pl.DataFrame | None) -> Iterator[str]:
+    if drops is None:
+        return
+    drop = f"{HEADLINE}_drop"
+    for row in drops.join(told.select("run").unique(), on="run", how="semi").iter_rows(named=True):
+        interval = f"{row[drop]:+.3f} ({row[f'{drop}_low']:+.3f} to {row[f'{drop}_high']:+.3f})"
+        yield (
+            f"{row['trained_on']} -> {row['tested_on']}, {row['arch']}, {row['aug']} on {row['variant']}, "
+            f"s{row['seed']}: {_interval(row[HEADLINE], row[f'{HEADLINE}_low'], row[f'{HEADLINE}_high'])}, "
+            f"a drop of {interval} from home"
+        )
 
 
 def _together(told: pl.DataFrame, table: pl.DataFrame, pairs: pl.DataFrame | None) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The whole matrix, step by step: what is done is not done again, and what fails does not stop the rest."""
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,19 +10,18 @@ from typing import Any, Final
 import torch
 
 from fastfer.balance import BalanceConfig, balance
-from fastfer.cells import Say, loading_of, title, train_and_test, train_on_devices
+from fastfer.cells import Say, title, train_and_test, train_on_devices
 from fastfer.config import AUGMENTATIONS, TrainConfig, split_datasets
 from fastfer.datasets.demo import DemoConfig, make_demo_data
 from fastfer.evaluation.compare import Result, compare, read_pairs, shared_tests
-from fastfer.evaluation.cross import counterparts, cross
-from fastfer.evaluation.evaluate import FinishedRun, known_scores, scores_of
+from fastfer.evaluation.cross import CROSS_NAME, counterparts, cross, read_drops
+from fastfer.evaluation.evaluate import FinishedRun, Loading, known_scores, scores_of
 from fastfer.report import PAGE_NAME, make_report
 from fastfer.results import findings, read_results, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
-from fastfer.together import parts_are_made, training_parts
+from fastfer.together import known_parts, training_parts
 from fastfer.training.fit import OnEpoch
 from fastfer.training.run import Run
-from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track
 from pipelines.records import read_info
@@ -130,8 +129,8 @@ class Outcome:
     report: Path | None = None
     findings: list[str] = field(default_factory=list)
 
-    def attempt(self, what: str, work: Callable[[], object], say: Say) -> bool:
-        """Do a step; whether it could be done. A fault of ours is told with its trace, and the rest goes on as well."""
+    def attempt(self, what: str, work: Callable[[], object], say: Say) -> None:
+        """Do a step, or note why it failed. A fault of ours is told with its trace, and the rest goes on as well."""
         try:
             work()
         except Exception as error:
@@ -139,8 +138,6 @@ class Outcome:
             say(f"{what}: failed: {self.failed[what]}")
             if not isinstance(error, InputError | OSError):
                 say(traceback.format_exc())
-            return False
-        return True
 
 
 def run_demo(study: StudyConfig, demo: DemoConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Outcome:
@@ -171,9 +168,9 @@ def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) 
         outcome.report = page
     else:
         if shared_tests([result for run in outcome.runs for result in Result.all_of(run)]):
-            outcome.attempt("comparisons", partial(_compare, study, outcome.runs, track), say)
+            outcome.attempt("comparisons", partial(compare, outcome.runs, out=study.tables, track=track), say)
         outcome.attempt("report", partial(_report, study, outcome, track), say)
-    outcome.findings = findings(table, read_pairs(study.tables))
+    outcome.findings = findings(table, read_pairs(study.tables), read_drops(study.tables / CROSS_NAME))
     return outcome
 
 
@@ -252,25 +249,24 @@ def _train_all(study: StudyConfig, outcome: Outcome, track: Track, on_epoch: OnE
 def is_trained(cell: TrainConfig) -> bool:
     """Whether a cell's records are there, and it was trained on them."""
     try:
-        for dataset in cell.datasets:
-            open_records(cell.shards, dataset, cell.trained_variant)
-        return parts_are_made(cell.shards, cell.datasets, cell.trained_variant) and Run.of(cell).is_trained
+        made = known_parts(cell.shards, cell.datasets, cell.trained_variant) is not None
+        return made and Run.of(cell).is_trained
     except InputError:
         return False
 
 
 def _test_across(study: StudyConfig, outcome: Outcome, track: Track, say: Say) -> None:
     """Each run on the study's other datasets, and one table of all that could be tested so."""
-    how: dict[str, Any] = {"shards": study.train.shards, "loading": loading_of(study.train), "track": track}
+    how: dict[str, Any] = {"shards": study.train.shards, "loading": Loading.of(study.train), "track": track}
     tested = []
     for run in outcome.runs:
         others = counterparts(run.datasets)
-        for dataset in set(others) & set(study.datasets):
+        for dataset in [name for name in others if name in study.datasets]:
             outcome.attempt(f"{run.folder.name} on {dataset}", partial(scores_of, run, dataset, **how), say)
         if others and all(_is_known(run, dataset, study) for dataset in others):
             tested.append(run)
     if tested:
-        outcome.attempt("table of tests across", partial(cross, tested, out=study.tables / "cross.csv", **how), say)
+        outcome.attempt("table of tests across", partial(cross, tested, out=study.tables / CROSS_NAME, **how), say)
 
 
 def _is_known(run: FinishedRun, dataset: str, study: StudyConfig) -> bool:
@@ -278,11 +274,6 @@ def _is_known(run: FinishedRun, dataset: str, study: StudyConfig) -> bool:
         return known_scores(run, dataset, study.train.shards) is not None
     except InputError:  # its records are not there
         return False
-
-
-def _compare(study: StudyConfig, runs: Iterable[FinishedRun], track: Track) -> None:
-    """Paired tests of all runs, into the folder of results."""
-    compare(list(runs), out=study.tables, track=track)
 
 
 def _report(study: StudyConfig, outcome: Outcome, track: Track) -> None:

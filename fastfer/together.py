@@ -5,7 +5,7 @@ A part from which nothing is left out is the dataset's own variant. Another is m
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,48 +60,54 @@ def training_parts(
     Raises:
         InputError: records or fingerprints of one of them are not there.
     """
-    for dataset in datasets:
-        open_records(shards, dataset, variant)
-    sources = {dataset: shards / dataset / variant for dataset in datasets}
-    if len(datasets) == 1:
-        return [Part(dataset, folder, 0) for dataset, folder in sources.items()]
-    joint = shards / "+".join(datasets) / variant
-    digests = {dataset: info_sha256(folder) for dataset, folder in sources.items()}
+    parts = known_parts(shards, datasets, variant)
+    if parts is not None:
+        return parts
+    joint = _joint_folder(shards, datasets, variant)
     make_folder(joint)
     with alone(joint / LOCK_NAME):  # trainings of several processes, or on several GPUs, begin at once
-        known = _known(joint / PARTS_NAME, digests)
-        if known is None:
-            images = left_out_of_training(duplicates_of(shards, datasets, TESTED_VARIANT[variant]))
-            known = {
-                dataset: _leave_out(
-                    source, joint / dataset, images.filter(pl.col("dataset") == dataset)["image_path"], workers, track
-                )
-                for dataset, source in sources.items()
-            }
-            stated = {dataset: {"source_sha256": digests[dataset], "left_out": known[dataset]} for dataset in datasets}
-            write_atomically(joint / PARTS_NAME, (json.dumps(stated, indent=1) + "\n").encode())
-    return [
-        Part(dataset, joint / dataset if known[dataset] else source, known[dataset])
-        for dataset, source in sources.items()
-    ]
+        if (parts := known_parts(shards, datasets, variant)) is not None:
+            return parts
+        images = left_out_of_training(duplicates_of(shards, datasets, TESTED_VARIANT[variant]))
+        stated = {}
+        for dataset in datasets:
+            source, mine = shards / dataset / variant, images.filter(pl.col("dataset") == dataset)["image_path"]
+            left_out = _leave_out(source, joint / dataset, mine, workers, track)
+            stated[dataset] = {"source_sha256": info_sha256(source), "left_out": left_out}
+        write_atomically(joint / PARTS_NAME, (json.dumps(stated, indent=1) + "\n").encode())
+        return _parts(shards, joint, variant, stated)
 
 
-def parts_are_made(shards: Path, datasets: Sequence[str], variant: str) -> bool:
-    """Whether `training_parts` has nothing to do."""
+def known_parts(shards: Path, datasets: Sequence[str], variant: str) -> list[Part] | None:
+    """What `training_parts` gives, if nothing has to be made for it.
+
+    Raises:
+        InputError: records of one of them are not there.
+    """
+    for dataset in datasets:
+        open_records(shards, dataset, variant)
     if len(datasets) == 1:
-        return True
-    digests = {dataset: info_sha256(shards / dataset / variant) for dataset in datasets}
-    return _known(shards / "+".join(datasets) / variant / PARTS_NAME, digests) is not None
+        return [Part(datasets[0], shards / datasets[0] / variant, 0)]
+    joint = _joint_folder(shards, datasets, variant)
+    if not (joint / PARTS_NAME).is_file():
+        return None
+    stated = json.loads((joint / PARTS_NAME).read_text(encoding="utf-8"))
+    now = {dataset: info_sha256(shards / dataset / variant) for dataset in datasets}
+    if {dataset: one["source_sha256"] for dataset, one in stated.items()} != now:
+        return None
+    return _parts(shards, joint, variant, stated)
 
 
-def _known(path: Path, digests: dict[str, str]) -> dict[str, int] | None:
-    """How many faces each part left out, as an earlier call found; None if the records are others now."""
-    if not path.is_file():
-        return None
-    stated = json.loads(path.read_text(encoding="utf-8"))
-    if {dataset: one["source_sha256"] for dataset, one in stated.items()} != digests:
-        return None
-    return {dataset: one["left_out"] for dataset, one in stated.items()}
+def _joint_folder(shards: Path, datasets: Sequence[str], variant: str) -> Path:
+    return shards / "+".join(datasets) / variant
+
+
+def _parts(shards: Path, joint: Path, variant: str, stated: Mapping[str, Mapping[str, Any]]) -> list[Part]:
+    """By `parts.json`: a part that leaves nothing out is the dataset's own variant."""
+    return [
+        Part(dataset, joint / dataset if one["left_out"] else shards / dataset / variant, one["left_out"])
+        for dataset, one in stated.items()
+    ]
 
 
 def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, track: Track) -> int:

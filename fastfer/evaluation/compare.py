@@ -28,7 +28,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import binomtest, chi2
 
-from fastfer.evaluation.evaluate import CROSS, METRICS_NAME, FinishedRun
+from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun
 from fastfer.evaluation.metrics import METRICS, percentile_interval, resampled_weights
 from fastfer.evaluation.weighted import Floats, Ints, gather, weighted_scores
 from fastfer.training.run import read_json
@@ -176,18 +176,16 @@ def _differences(scores_a: dict[str, Floats], scores_b: dict[str, Floats]) -> di
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A run tested on one test set: the folder with its predictions, and its scores."""
+    """A run's scores on one test set."""
 
     run: FinishedRun
-    folder: Path
     metrics: dict[str, Any]
 
     @classmethod
     def all_of(cls, run: FinishedRun) -> Iterator["Result"]:
         """Every test that the run has taken: on its own dataset, then on others."""
-        for folder in (run.folder, *sorted((run.folder / CROSS).glob("*"))):
-            if (folder / METRICS_NAME).is_file():
-                yield cls(run, folder, read_json(folder / METRICS_NAME))
+        for folder in run.tests():
+            yield cls(run, read_json(folder / METRICS_NAME))
 
     @property
     def test_set(self) -> dict[str, str]:
@@ -195,13 +193,27 @@ class Result:
         return {column: self.metrics["test_set"][name] for column, name in TESTED.items()}
 
     def predictions(self) -> pl.DataFrame:
-        """The columns `key, label, predicted`, and the run's name; an `InputError` when they are gone."""
-        path = self.folder / PREDICTIONS_NAME
-        if not path.is_file():
-            again = f"make evaluate RUN={self.run.folder} DATASET={self.test_set['tested_on']}"
-            raise InputError(f"no {PREDICTIONS_NAME} in {self.folder}: {again} makes it")
-        columns = (pl.col("key"), pl.col("label", "predicted").cast(pl.Int64))
-        return pl.read_parquet(path).select(*columns, run=pl.lit(self.run.folder.name))
+        """What `read_predictions` gives, and the run's name."""
+        return read_predictions(self.run, self.test_set["tested_on"]).with_columns(run=pl.lit(self.run.folder.name))
+
+
+def read_predictions(run: FinishedRun, tested_on: str) -> pl.DataFrame:
+    """The columns `key, label, predicted` of a test.
+
+    Raises:
+        InputError: they are gone; says which command makes them.
+    """
+    path = run.results(tested_on) / PREDICTIONS_NAME
+    if not path.is_file():
+        again = f"make evaluate RUN={run.folder} DATASET={tested_on}"
+        raise InputError(f"no {PREDICTIONS_NAME} in {path.parent}: {again} makes it")
+    return pl.read_parquet(path).select("key", pl.col("label", "predicted").cast(pl.Int64))
+
+
+def label_and_predicted(run: FinishedRun, tested_on: str) -> tuple[Ints, Ints]:
+    """The true and the predicted classes of a test, int64 [N] each."""
+    table = read_predictions(run, tested_on)
+    return table["label"].to_numpy(), table["predicted"].to_numpy()
 
 
 def aligned(results: Sequence[Result]) -> tuple[Ints, dict[str, Ints]]:
@@ -293,10 +305,11 @@ def read_pairs(folder: Path) -> pl.DataFrame | None:
 
 
 def shared_tests(results: Sequence[Result]) -> list[list[Result]]:
-    """The results by test set, of each that more than one run has taken."""
+    """The results by test set, of each that more than one run has taken; other records are another test set."""
     by_test_set = defaultdict(list)
     for result in results:
-        by_test_set[tuple(result.test_set.values())].append(result)
+        records = result.metrics["test_set"].get("records_sha256", "")
+        by_test_set[*result.test_set.values(), records].append(result)
     return [taken for _, taken in sorted(by_test_set.items()) if len({result.run.folder for result in taken}) > 1]
 
 

@@ -1,16 +1,15 @@
 """Tests a finished run on a dataset's test split: its own, another, or several together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-import numpy as np
 import polars as pl
 import torch
 
 from fastfer.config import split_datasets
-from fastfer.evaluation.metrics import METRICS, confusion, score
+from fastfer.evaluation.metrics import METRICS, confusion, normalised, score
 from fastfer.evaluation.predict import Predictions, predict
 from fastfer.leaks import leaking_rows
 from fastfer.training.checkpoint import load_model
@@ -19,7 +18,7 @@ from fastfer.variants import TESTED_VARIANT, faces_of, open_records
 from pipelines.errors import InputError
 from pipelines.loaders import CACHE, LoaderConfig, open_loader
 from pipelines.progress import Track, untracked
-from pipelines.records import info_sha256, read_manifest, sha256, write_atomically, write_table
+from pipelines.records import info_sha256, is_as_written, read_manifest, sha256, write_atomically, write_table
 
 METRICS_NAME: Final = "metrics.json"
 CROSS: Final = "cross"
@@ -67,6 +66,11 @@ class FinishedRun:
             return self.folder / OTHER / "-".join([dataset, split, *(["flip"] if flip else [])])
         return self.folder if dataset == self.settings["dataset"] else self.folder / CROSS / dataset
 
+    def tests(self) -> list[Path]:
+        """The folders of all tests that it has taken, its own first; those in `other/` are no tests of the protocol."""
+        paths = [self.folder / METRICS_NAME, *sorted(self.folder.glob(f"{CROSS}/*/{METRICS_NAME}"))]
+        return [path.parent for path in paths if path.is_file()]
+
 
 def finished_runs(runs: Path, pattern: str = "*") -> list[FinishedRun]:
     """All trained runs in `runs` whose name matches the glob `pattern`, by name."""
@@ -75,13 +79,18 @@ def finished_runs(runs: Path, pattern: str = "*") -> list[FinishedRun]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loading:
-    """How test images are loaded; changes no score (see `LoaderConfig`)."""
+    """How test images are loaded; changes no score (see `LoaderConfig`). Its fields are those of `TrainConfig`."""
 
     loader: str = "dali"
     cache: Path = CACHE
     place: str = "auto"
     verify: str = "once"
     workers: int = 2
+
+    @classmethod
+    def of(cls, settings: Any) -> Self:
+        """As a `TrainConfig`, or the arguments of a command, say."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
 AS_USUAL: Final = Loading()
@@ -151,7 +160,9 @@ def evaluate(
         "split": split,
         "left_out": sum(part.left_out for part in parts),
         "flip": flip,
-    } | _digests(run, dataset, shards)
+        "records_sha256": _records_sha256(run, dataset, shards),
+        "weights_sha256": sha256(run.folder / BEST_NAME),
+    }
     table = _predictions(parts, classes)
     metrics = _scores(table, classes) | {"test_set": test_set, "training": run.summary}
     _write(run.results(dataset, split=split, flip=flip), table, classes, metrics)
@@ -166,8 +177,10 @@ def known_scores(
     if not path.is_file():
         return None
     metrics = read_json(path)
-    now = _digests(run, dataset, shards)
-    return metrics if now.items() <= metrics["test_set"].items() else None
+    test_set = metrics["test_set"]
+    same_records = test_set.get("records_sha256") == _records_sha256(run, dataset, shards)
+    same_weights = is_as_written(run.folder / BEST_NAME, test_set.get("weights_sha256", ""))
+    return metrics if same_records and same_weights else None
 
 
 def scores_of(
@@ -177,13 +190,12 @@ def scores_of(
     return known_scores(run, dataset, shards) or evaluate(run, dataset, shards=shards, loading=loading, track=track)
 
 
-def _digests(run: FinishedRun, dataset: str, shards: Path) -> dict[str, str]:
-    """Of the weights, and of the records they are tested on (of several datasets one behind the other)."""
+def _records_sha256(run: FinishedRun, dataset: str, shards: Path) -> str:
+    """Of the records that a run is tested on; several datasets' one behind the other."""
     variant = TESTED_VARIANT[run.settings["variant"]]
     for name in split_datasets(dataset):
         open_records(shards, name, variant)
-    records = "+".join(info_sha256(shards / name / variant) for name in split_datasets(dataset))
-    return {"records_sha256": records, "weights_sha256": sha256(run.folder / BEST_NAME)}
+    return "+".join(info_sha256(shards / name / variant) for name in split_datasets(dataset))
 
 
 def _refuse_unlike(run: FinishedRun, content: dict[str, Any], shards: Path, dataset: str) -> None:
@@ -263,8 +275,7 @@ def _write(folder: Path, table: pl.DataFrame, classes: Sequence[str], metrics: d
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / "predictions.parquet", table)
     counts_KK = confusion(table["label"].to_numpy(), table["predicted"].to_numpy(), len(classes))
-    shares_KK = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
-    for name, cells_KK in (("confusion", counts_KK), ("confusion_normalised", shares_KK)):
+    for name, cells_KK in (("confusion", counts_KK), ("confusion_normalised", normalised(counts_KK))):
         cells = pl.DataFrame({"label": classes} | {name: cells_KK[:, i] for i, name in enumerate(classes)})
         write_atomically(folder / f"{name}.csv", cells.write_csv().encode())
     write_json(folder / METRICS_NAME, metrics)

@@ -136,6 +136,12 @@ def confusion(labels_N: Ints, predicted_N: Ints, num_classes: int) -> Ints:
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
 
+def normalised(counts_KK: Ints) -> Floats:
+    """Each row of a confusion matrix as shares of its true class, float64 in 0..1; a class without rows stays 0."""
+    shares_KK: Floats = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
+    return shares_KK
+
+
 def _check(labels_N: Ints, probabilities_NK: Floats, classes: Sequence[str]) -> None:
     num_classes = len(classes)
     if len(set(classes)) < num_classes:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import polars as pl
 
-from fastfer.evaluation.metrics import CLASS_METRICS, METRICS
+from fastfer.evaluation.metrics import CLASS_METRICS, METRICS, normalised
 from fastfer.evaluation.weighted import Floats, Ints
 from pipelines.errors import InputError
 
@@ -36,6 +36,7 @@ EPOCH_COLUMNS: Final = (
     "val_macro_f1",
     "lr",
     "seconds",
+    "train_seconds",
     "images_per_s",
     "loader_wait_s",
     "peak_rss_mib",
@@ -52,10 +53,8 @@ class Confusion:
     counts_KK: Ints  # rows true, columns predicted
 
     def shares_KK(self) -> Floats:
-        """Each row as shares of its true class, 0..1; a class without faces stays 0."""
-        support_K1 = self.counts_KK.sum(axis=1, keepdims=True)
-        shares_KK: Floats = self.counts_KK / np.maximum(support_K1, 1)
-        return shares_KK
+        """See `normalised`."""
+        return normalised(self.counts_KK)
 
     def cells(self) -> list[dict[str, Any]]:
         """Every cell, row by row: `true`, `predicted`, `faces` and `share` (of the true class)."""

@@ -219,8 +219,8 @@ def _cost(run: Run) -> Record:
     cost: Record = {key: training.get(key) for key in ("seconds", "parameters")}
     measured: Record = dict.fromkeys(("epoch_s", "images_per_s", "loader_wait", "peak_rss_mib", "peak_gpu_mib"))
     if run.epochs is not None:
-        both = pl.col("seconds").is_not_null() & pl.col("loader_wait_s").is_not_null()
-        waited, took = pl.col("loader_wait_s").filter(both).sum(), pl.col("seconds").filter(both).sum()
+        both = pl.col("train_seconds").is_not_null() & pl.col("loader_wait_s").is_not_null()
+        waited, took = pl.col("loader_wait_s").filter(both).sum(), pl.col("train_seconds").filter(both).sum()
         measured = run.epochs.select(
             epoch_s=pl.col("seconds").median(),
             images_per_s=pl.col("images_per_s").median(),

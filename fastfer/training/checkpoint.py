@@ -39,8 +39,10 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(str(path), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict) or not set(content) >= KEYS:
-        raise InputError(f"{path} is no checkpoint of fastfer: it lacks the model's architecture or preprocessing")
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is no checkpoint of fastfer: it holds one {type(content).__name__}")
+    if missing := KEYS - set(content):
+        raise InputError(f"{path} is no checkpoint of fastfer: it lacks {', '.join(sorted(missing))}; train it again")
     return content
 
 

@@ -92,7 +92,7 @@ class _Training:
                 raise KeyboardInterrupt from None
             self._refuse_bad_loss(row)
             improved = self._take(row)
-            give_back()  # each epoch has threads of its own
+            give_back()
             if log is not None:
                 log.write(state.rows)
                 if improved:

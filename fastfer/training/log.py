@@ -2,6 +2,7 @@
 
 import csv
 import io
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -34,6 +35,15 @@ class EpochRow:
     loader_wait_s: float
     peak_rss_mib: float
     peak_gpu_mib: float | None
+
+
+def median_speed(folder: Path) -> float | None:
+    """Images per second of a run's training, the median of its epochs; None if none is logged."""
+    path = folder / EPOCHS_NAME
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        return statistics.median(float(row["images_per_s"]) for row in csv.DictReader(file))
 
 
 class EpochLog:

@@ -1,7 +1,7 @@
 """How far a training has come: what `last.pth` keeps, so that it goes on as if it had never been stopped."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.log import EpochRow
 
-NEVER: float = float("inf")
+NEVER: Final = float("inf")
 
 
 @dataclass(slots=True)

@@ -160,7 +160,6 @@ class CompiledWarper(Warper):
         super().__init__()
         self._pack: Act = torch.compile(pack, backend=backend)
         self._warp: Act = torch.compile(warp_packed, backend=backend)
-        self._packed = torch.empty(0)
 
     def matrices(self, sampling_B33: Floats, height_px: int, width_px: int) -> Floats:
         """As `Warper.matrices`."""
@@ -176,13 +175,13 @@ class CompiledWarper(Warper):
         img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
         parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))
         size = parts[0].stop
-        self._packed = _kept(self._packed, (size, height_px - 1, width_px - 1), img_NHW, torch.int32)
+        self._scratch = _kept(self._scratch, (size, height_px - 1, width_px - 1), img_NHW, torch.int32)
         for part in parts:
             # The last part starts earlier, so that all have one size: another would be compiled anew.
             same = slice(part.stop - size, part.stop)
-            self._pack(img_NHW[same], self._packed)
+            self._pack(img_NHW[same], self._scratch)
             self._warp(
-                self._packed, matrix_N33[same], gain_N[same], shift_N[same], out_NHW[same], perspective=perspective
+                self._scratch, matrix_N33[same], gain_N[same], shift_N[same], out_NHW[same], perspective=perspective
             )
 
 

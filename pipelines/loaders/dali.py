@@ -29,7 +29,7 @@ IMAGES_AT_ONCE: Final = 256
 RUNS_AHEAD: Final = 2
 """Runs under way while one is consumed. They end with the epoch: DALI itself would go on into another."""
 DRAWS_ON: Final = {"cuda"}
-"""Devices where the pipeline augments; on a CPU DALI is half as fast as the online policy (benchmarks.augment)."""
+"""Devices where the pipeline augments; on a CPU DALI has less than half the policy's speed (benchmarks.augment)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
 
 

@@ -30,6 +30,9 @@ from pipelines.records import merge_infos, read_manifest
 
 PASSES: Final = 2**10
 """Passes over a part that one epoch may hold."""
+PASS_STRIDE: Final = 2**22
+"""A part's epoch of pass k is the epoch + k times this: an epoch of one pass is followed by the next number, which a
+loader may have begun already."""
 
 
 def open_joint(
@@ -79,7 +82,7 @@ class _Stream:
         number, within = divmod(self.done, self.samples)
         size = self.loader.config.batch
         if self.batches is None or within == 0:
-            self.loader.set_epoch(self.epoch * PASSES + number, consumed=within // size)
+            self.loader.set_epoch(self.epoch + number * PASS_STRIDE, consumed=within // size)
             self.batches = iter(self.loader)
         batch = next(self.batches)
         passed = within % size  # only where an epoch is taken up in the middle

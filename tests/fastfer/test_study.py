@@ -1,7 +1,9 @@
 """A small matrix: planned, run, gone on with, done, and told."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,6 +16,7 @@ from fastfer.evaluation.metrics import METRICS
 from fastfer.plan import plan_of
 from fastfer.results import RELATIONS
 from fastfer.study import Outcome, StudyConfig, run_study
+from fastfer.training.run import Run
 from pipelines.errors import InputError
 from pipelines.progress import untracked
 from tests.fastfer.conftest import DEMO_SETS, SIZE_PX
@@ -51,10 +54,10 @@ def done(small: StudyConfig) -> Outcome:
     with pytest.MonkeyPatch.context() as patch:
         fit = cells.fit
 
-        def failing(run: object, **how: object) -> bool:
-            if title(run.config) == broken:  # type: ignore[attr-defined]
+        def failing(run: Run, **how: Any) -> bool:
+            if title(run.config) == broken:
                 raise RuntimeError("the machine failed\nin a long story")
-            return fit(run, **how)  # type: ignore[arg-type]
+            return fit(run, **how)
 
         patch.setattr(cells, "fit", failing)
         outcome, said = ran(small)
@@ -95,7 +98,8 @@ def test_the_findings_tell_of_all_four_questions(done: Outcome) -> None:
     told = "\n".join(done.findings)
     for part in ("best on demo-rafdb", "offline against none", "demo-rafdb -> demo-expw", "trained together against"):
         assert part in told
-    assert " to " in next(line for line in done.findings if "against none" in line)
+    for part in ("against none", "a drop of"):
+        assert " to " in next(line for line in done.findings if part in line).split(part)[1]
 
 
 def test_given_again_nothing_is_trained_or_tested(
@@ -163,6 +167,21 @@ def test_trainings_run_as_processes_and_say_why_they_failed(shards: Path, tmp_pa
     assert "no raw records of demo-expw" in (ended[title(bad)] or "")
     assert study.is_trained(good)
     assert not study.is_trained(bad)
+
+
+def test_left_in_the_middle_no_training_goes_on_and_what_was_done_is_kept(shards: Path, tmp_path: Path) -> None:
+    slow = train_config(shards, tmp_path, epochs=10_000, aug="none", mixup=0.0, patience=10_000)
+    missing = replace(slow, dataset="demo-expw", variant="raw")
+    trainings = train_on_devices([missing, slow], ("0", "1"), tmp_path / "logs", quiet)
+    assert next(trainings)[0] == missing
+    run, deadline = Run.of(slow), time.monotonic() + 120
+    while not run.is_begun:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    trainings.close()  # type: ignore[attr-defined]
+    log = (tmp_path / "logs" / f"{title(slow).replace(' ', '-')}.log").read_text()
+    assert "stopped; the same command goes on" in log
+    assert not run.is_trained
 
 
 def test_gpus_that_are_not_there_are_refused() -> None:

@@ -12,7 +12,7 @@ from fastfer.cells import train_and_test
 from fastfer.evaluation.cross import counterparts
 from fastfer.evaluation.evaluate import FinishedRun, known_scores
 from fastfer.leaks import duplicates_of, left_out_of_training
-from fastfer.together import REASON, parts_are_made, training_parts
+from fastfer.together import REASON, known_parts, training_parts
 from fastfer.training.run import Run
 from pipelines.progress import untracked
 from pipelines.records import ShardReader, find_faults, read_info, read_manifest
@@ -35,9 +35,9 @@ def own_shards(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_images_that_duplicate_a_test_image_are_left_out(own_shards: Path, variant: str) -> None:
     left_out = left_out_of_training(duplicates_of(own_shards, DEMO_SETS))
     assert len(left_out)  # the demo plants some
-    assert not parts_are_made(own_shards, DEMO_SETS, variant)
+    assert known_parts(own_shards, DEMO_SETS, variant) is None
     parts = training_parts(own_shards, DEMO_SETS, variant)
-    assert parts_are_made(own_shards, DEMO_SETS, variant)
+    assert known_parts(own_shards, DEMO_SETS, variant) == parts
     assert training_parts(own_shards, DEMO_SETS, variant) == parts
     for part in parts:
         source = own_shards / part.dataset / variant
@@ -60,7 +60,7 @@ def test_training_images_that_duplicate_a_test_image_are_left_out(own_shards: Pa
 def test_one_dataset_is_its_own_part(shards: Path) -> None:
     (part,) = training_parts(shards, DEMO_SETS[:1], "augmented")
     assert (part.folder, part.left_out) == (shards / DEMO_SETS[0] / "augmented", 0)
-    assert parts_are_made(shards, DEMO_SETS[:1], "augmented")
+    assert known_parts(shards, DEMO_SETS[:1], "augmented") == [part]
 
 
 def test_other_records_are_looked_at_anew(own_shards: Path) -> None:

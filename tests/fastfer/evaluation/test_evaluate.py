@@ -11,6 +11,7 @@ import torch
 from fastfer.cells import train_and_test
 from fastfer.evaluation.evaluate import MISSED, FinishedRun, evaluate, known_scores
 from fastfer.evaluation.metrics import METRICS, score
+from fastfer.evaluation.predict import Preprocessing
 from fastfer.training import checkpoint
 from pipelines.errors import InputError
 from pipelines.progress import untracked
@@ -35,8 +36,6 @@ def test_the_mirror_image_counts_half(run: FinishedRun, shards: Path, monkeypatc
     flipped = run.results(dataset, flip=True)
     assert flipped.parent.name == "other"
     with monkeypatch.context() as patch:
-        from fastfer.evaluation.predict import Preprocessing
-
         plain = Preprocessing.__call__
         patch.setattr(Preprocessing, "__call__", lambda self, img: plain(self, img.flip(3)))
         evaluate(run, dataset, shards=shards, split="test")

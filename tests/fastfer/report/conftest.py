@@ -40,6 +40,7 @@ _EPOCH_HEADER = [
     "val_macro_f1",
     "lr",
     "seconds",
+    "train_seconds",
     "images_per_s",
     "loader_wait_s",
     "peak_rss_mib",
@@ -170,7 +171,7 @@ def write_epochs(folder: Path, epochs: int, *, seed: int = 0, gpu: bool = False)
                 0.4 + 1.6 * left + noise[0],
                 0.9 - 0.75 * left + noise[1],
             ]
-            row += [0.88 - 0.78 * left + noise[2], 1e-3 * left, 6.5, 420.0, 0.4, 2100.5, 5300.0 if gpu else ""]
+            row += [0.88 - 0.78 * left + noise[2], 1e-3 * left, 6.5, 6.0, 420.0, 0.4, 2100.5, 5300.0 if gpu else ""]
             writer.writerow(row)
 
 

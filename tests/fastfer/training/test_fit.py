@@ -140,6 +140,9 @@ def test_cross_tests_each_run_on_the_other_set(shards: Path, runs: Path, tmp_pat
         away = json.loads((folder / "metrics.json").read_text())
         assert row["accuracy"] == pytest.approx(away["accuracy"]["value"])
         assert row["accuracy_drop"] == pytest.approx(row["accuracy_at_home"] - row["accuracy"])
+        assert row["accuracy_drop_low"] < row["accuracy_drop"] < row["accuracy_drop_high"]
+        spread = [row["accuracy_drop_high"] - row["accuracy_drop_low"], row["accuracy_high"] - row["accuracy_low"]]
+        assert spread[0] > spread[1]  # two test sets vary more than one
         assert (folder / "predictions.parquet").is_file()
 
 
