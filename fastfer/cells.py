@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,11 +21,13 @@ from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 
 Say = Callable[[str], None]
+EpochView = Callable[[str], AbstractContextManager[OnEpoch]]
+"""Opens the view of a training by its name; the context gives the function that takes its epochs."""
 LAST_LINES: Final = 3
 
 
 def train_and_test(
-    config: TrainConfig, *, track: Track, on_epoch: OnEpoch, say: Say
+    config: TrainConfig, *, track: Track, epochs: EpochView, say: Say
 ) -> tuple[Run, dict[str, Any] | None]:
     """Train a run and test its best epoch on its own test split; what an earlier call finished is read, not redone.
 
@@ -45,13 +47,20 @@ def train_and_test(
         say(f"{run.folder.name}: {'going on with' if goes_on else 'training'} {run.settings['model']}")
         if first and not config.resume:
             run.forget()
-        if not fit(run, track=track, on_epoch=on_epoch):
-            return run, None
+        with (epochs if first else unseen)(run.folder.name) as on_epoch:
+            if not fit(run, track=track, on_epoch=on_epoch):
+                return run, None
     finished, loading = FinishedRun.open(run.folder), Loading.of(config)
     parts = finished.datasets if len(finished.datasets) > 1 else ()
     for dataset in (*parts, run.settings["dataset"]):
         scores = scores_of(finished, dataset, shards=config.shards, loading=loading, track=track)
     return run, scores
+
+
+@contextmanager
+def unseen(_name: str) -> Iterator[OnEpoch]:
+    """An `EpochView` that shows nothing: for tests, and for all processes but the first."""
+    yield lambda _row: None
 
 
 def is_first_process() -> bool:

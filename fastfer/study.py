@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from fastfer.balance import BalanceConfig, balance
-from fastfer.cells import Say, title, train_and_test, train_on_devices
+from fastfer.cells import EpochView, Say, title, train_and_test, train_on_devices
 from fastfer.config import AUGMENTATIONS, TrainConfig, split_datasets
 from fastfer.datasets.demo import DemoConfig, make_demo_data
 from fastfer.evaluation.compare import Result, compare, read_pairs, shared_tests
@@ -20,7 +20,6 @@ from fastfer.report import PAGE_NAME, make_report
 from fastfer.results import findings, read_results, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
 from fastfer.together import known_parts, training_parts
-from fastfer.training.fit import OnEpoch
 from fastfer.training.run import Run
 from pipelines.errors import InputError
 from pipelines.progress import Track
@@ -98,6 +97,20 @@ class StudyConfig:
         joint = {(names, variant) for names, variant in needed if "+" in names}
         return sorted(alone | joint, key=lambda job: ("+" in job[0], job[0], VARIANTS.index(job[1])))
 
+    def shard_config(self, dataset: str, variant: str) -> ShardConfig:
+        """How the records of a single dataset are made."""
+        return ShardConfig(
+            dataset=dataset,
+            data_root=self.data_root / dataset,
+            out=self.train.shards,
+            variant=variant,
+            detector=self.detector if variant == "preprocessed" else None,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            size_px=self.size_px,
+            shard_rows=self.shard_rows,
+            workers=self.workers,
+        )
+
     @property
     def tables(self) -> Path:
         """Where its tables go: a study of another name does not overwrite the study's."""
@@ -140,21 +153,21 @@ class Outcome:
                 say(traceback.format_exc())
 
 
-def run_demo(study: StudyConfig, demo: DemoConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Outcome:
+def run_demo(study: StudyConfig, demo: DemoConfig, *, track: Track, epochs: EpochView, say: Say) -> Outcome:
     """Make the demo data, then run the study on it."""
     say("Demo data")
     make_demo_data(study.data_root, demo, track)
-    return run_study(study, track=track, on_epoch=on_epoch, say=say)
+    return run_study(study, track=track, epochs=epochs, say=say)
 
 
-def run_study(study: StudyConfig, *, track: Track, on_epoch: OnEpoch, say: Say) -> Outcome:
+def run_study(study: StudyConfig, *, track: Track, epochs: EpochView, say: Say) -> Outcome:
     """Records, every training with its tests, across, together, comparisons, the table of results and the report."""
     outcome = Outcome()
     for dataset, variant in study.record_jobs():
         what = records_step(dataset, variant)
         say(what.capitalize())
         outcome.attempt(what, partial(_make_records, study, dataset, variant, track, say), say)
-    _train_all(study, outcome, track, on_epoch, say)
+    _train_all(study, outcome, track, epochs, say)
     if not outcome.runs:
         return outcome
     say("Across datasets, and together")
@@ -186,18 +199,7 @@ def _make_records(study: StudyConfig, dataset: str, variant: str, track: Track, 
     elif variant == "augmented":
         balance(BalanceConfig(dataset=dataset, out=shards, workers=study.workers), track)
     elif not _are_made(study, dataset, variant):
-        config = ShardConfig(
-            dataset=dataset,
-            data_root=study.data_root / dataset,
-            out=shards,
-            variant=variant,
-            detector=study.detector if variant == "preprocessed" else None,
-            device="cuda" if torch.cuda.is_available() else "cpu",
-            size_px=study.size_px,
-            shard_rows=study.shard_rows,
-            workers=study.workers,
-        )
-        make_shards(config, track, say)
+        make_shards(study.shard_config(dataset, variant), track, say)
 
 
 def _are_made(study: StudyConfig, dataset: str, variant: str) -> bool:
@@ -220,7 +222,7 @@ def _are_made(study: StudyConfig, dataset: str, variant: str) -> bool:
     return True
 
 
-def _train_all(study: StudyConfig, outcome: Outcome, track: Track, on_epoch: OnEpoch, say: Say) -> None:
+def _train_all(study: StudyConfig, outcome: Outcome, track: Track, epochs: EpochView, say: Say) -> None:
     """Train and test every cell that is not done: one after the other here, or one on each GPU at a time."""
     cells = []
     for cell in study.cells():
@@ -238,7 +240,7 @@ def _train_all(study: StudyConfig, outcome: Outcome, track: Track, on_epoch: OnE
     for number, cell in enumerate(cells, 1):
 
         def train(cell: TrainConfig = cell, number: int = number) -> None:
-            run, metrics = train_and_test(cell, track=track, on_epoch=on_epoch, say=say)
+            run, metrics = train_and_test(cell, track=track, epochs=epochs, say=say)
             score = metrics["balanced_accuracy"]["value"] if metrics else float("nan")
             say(f"{number} of {len(cells)}: {run.folder.name}: test balanced accuracy {score:.3f}")
             outcome.runs.append(FinishedRun.open(run.folder))

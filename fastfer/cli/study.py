@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastfer.cli.console import say, show_table, track
-from fastfer.cli.train import TUNING, show_epoch
+from fastfer.cli.epochs import show_epochs
+from fastfer.cli.train import TUNING
 from fastfer.cli.verbs import REPORTS, RESULTS, RUNS, SHARDS, Option, Verb, seed_number, switch, words
 from fastfer.config import AUGMENTATIONS, TrainConfig
 from fastfer.models import ARCHITECTURES
@@ -38,7 +39,7 @@ def show_plan(steps: "list[Step]", devices: int) -> None:
         (
             step.name,
             "done" if step.done else "to do",
-            "" if step.done or step.seconds is None else f"at most {duration(step.seconds)}",
+            "" if step.done or step.seconds is None else f"about {duration(step.seconds)}",
             "" if step.done or step.disk_bytes is None else f"{step.disk_bytes / MIB:,.0f} MiB",
         )
         for step in steps
@@ -46,7 +47,7 @@ def show_plan(steps: "list[Step]", devices: int) -> None:
     show_table("Plan", ("step", "state", "time", "disk"), rows)
     waiting = [step for step in steps if not step.done]
     known = [step.seconds / devices for step in waiting if step.seconds is not None]
-    time = f"at most {duration(sum(known))}" if known else ""
+    time = f"about {duration(sum(known))}, less where training stops early" if known else ""
     unknown = f"{len(waiting) - len(known)} steps whose time is not known yet" if len(known) < len(waiting) else ""
     room = f"{sum(step.disk_bytes or 0 for step in waiting) / MIB:,.0f} MiB"
     left = f"; to do: {', '.join(part for part in (time, unknown, room) if part)}" if waiting else ""
@@ -90,7 +91,7 @@ def _config(arguments: argparse.Namespace) -> "StudyConfig":
         data_root=arguments.data_root,
         results=arguments.results,
         reports=arguments.reports,
-        workers=arguments.workers,
+        workers=max(1, arguments.workers),  # 0 is for loaders: decode in this process
         train=train,
     )
 
@@ -103,7 +104,7 @@ def _study(arguments: argparse.Namespace) -> None:
     show_plan(plan_of(study, say), max(1, len(study.devices)))
     if not arguments.dry:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: trainings on GPUs must not outlive it
-        show_outcome(run_study(study, track=track, on_epoch=show_epoch, say=say))
+        show_outcome(run_study(study, track=track, epochs=show_epochs, say=say))
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -117,7 +118,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         results=arguments.results,
         reports=arguments.reports,
     )
-    show_outcome(run_demo(study, DemoConfig(), track=track, on_epoch=show_epoch, say=say))
+    show_outcome(run_demo(study, DemoConfig(), track=track, epochs=show_epochs, say=say))
 
 
 DATA_ROOTS: Final = Option("data-root", "folder of the raw datasets", Path, Path("data/raw"))

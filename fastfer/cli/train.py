@@ -2,30 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from fastfer.cli.console import say, show_table, track
+from fastfer.cli.epochs import show_epochs
 from fastfer.cli.verbs import DATASET, RESULTS, RUNS, SHARDS, Option, Verb, default_of, seed_number, switch
 from fastfer.config import AUGMENTATIONS, MONITORS, PRECISIONS, TrainConfig
 from fastfer.evaluation.metrics import METRICS
 from fastfer.models import ARCHITECTURES
-
-if TYPE_CHECKING:
-    from fastfer.training.log import EpochRow  # the verbs import torch only when they run: --help must not wait
-
-EPOCH_LINE: Final = (
-    "epoch {epoch:>3}   loss {train_loss:.3f} / {val_loss:.3f}   accuracy {train_accuracy:.3f} / {val_accuracy:.3f}   "
-    "macro-F1 {val_macro_f1:.3f}   lr {lr:.1e}   {images_per_s:,.0f} img/s   waited {wait:.1%}   "
-    "memory {memory}"
-)
-
-
-def show_epoch(row: "EpochRow") -> None:
-    """One line for each epoch: train / validation."""
-    values = {name: getattr(row, name) for name in row.__slots__}
-    on_gpu = "" if row.peak_gpu_mib is None else f", GPU {row.peak_gpu_mib:,.0f} MiB"
-    memory = f"{row.peak_rss_mib:,.0f} MiB{on_gpu}"
-    say(EPOCH_LINE.format(**values, wait=row.loader_wait_s / row.train_seconds, memory=memory))
 
 
 def show_scores(title: str, metrics: dict[str, Any]) -> None:
@@ -46,7 +30,7 @@ def _train(arguments: argparse.Namespace) -> None:
     config = TrainConfig(**{name: given[name] for name in TrainConfig.__slots__})
     from fastfer.cells import train_and_test
 
-    run, metrics = train_and_test(config, track=track, on_epoch=show_epoch, say=say)
+    run, metrics = train_and_test(config, track=track, epochs=show_epochs, say=say)
     if metrics is not None:  # in the first process of torchrun
         show_scores(f"{run.settings['dataset']}, test", metrics)
         say(f"run folder: {run.folder}")

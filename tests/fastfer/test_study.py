@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from fastfer import cells, study
-from fastfer.cells import as_arguments, title, train_on_devices
+from fastfer.cells import as_arguments, title, train_on_devices, unseen
 from fastfer.cli.app import parser
 from fastfer.config import TrainConfig
 from fastfer.evaluation.metrics import METRICS
@@ -43,7 +43,7 @@ def small(raw: Path, shards: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def ran(config: StudyConfig) -> tuple[Outcome, list[str]]:
     said: list[str] = []
-    outcome = run_study(config, track=untracked, on_epoch=quiet, say=said.append)
+    outcome = run_study(config, track=untracked, epochs=unseen, say=said.append)
     return outcome, said
 
 

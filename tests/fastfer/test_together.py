@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from fastfer.cells import train_and_test
+from fastfer.cells import train_and_test, unseen
 from fastfer.evaluation.cross import counterparts
 from fastfer.evaluation.evaluate import FinishedRun, known_scores
 from fastfer.leaks import duplicates_of, left_out_of_training
@@ -77,7 +77,7 @@ def test_a_run_on_both_is_tested_on_each_and_on_all(own_shards: Path, tmp_path: 
     config = train_config(
         own_shards, tmp_path, dataset="+".join(reversed(DEMO_SETS)), aug="none", mixup=0.0, epochs=1, sampling=sampling
     )
-    run, metrics = train_and_test(config, track=untracked, on_epoch=quiet, say=quiet)
+    run, metrics = train_and_test(config, track=untracked, epochs=unseen, say=quiet)
     assert metrics is not None
     assert run.folder.name.startswith(f"{TOGETHER}-preprocessed-resnet10t-none-s0-")
     finished = FinishedRun.open(run.folder)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from fastfer.cells import train_and_test
+from fastfer.cells import train_and_test, unseen
 from fastfer.evaluation.evaluate import MISSED, FinishedRun, evaluate, known_scores
 from fastfer.evaluation.metrics import METRICS, score
 from fastfer.evaluation.predict import Preprocessing
@@ -22,7 +22,7 @@ from tests.fastfer.training.test_fit import quiet, train_config
 @pytest.fixture(scope="module")
 def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     config = train_config(shards, tmp_path_factory.mktemp("runs"), aug="none", mixup=0.0, epochs=1, ema=0.5)
-    trained, _ = train_and_test(config, track=untracked, on_epoch=quiet, say=quiet)
+    trained, _ = train_and_test(config, track=untracked, epochs=unseen, say=quiet)
     return FinishedRun.open(trained.folder)
 
 

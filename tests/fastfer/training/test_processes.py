@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from fastfer.cells import as_arguments, train_and_test
+from fastfer.cells import as_arguments, train_and_test, unseen
 from fastfer.config import TrainConfig
 from fastfer.training import checkpoint
 from fastfer.training.run import Run
@@ -46,7 +46,7 @@ def test_two_processes_train_and_test_as_one(shards: Path, tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    run, metrics = train_and_test(one, track=untracked, on_epoch=quiet, say=quiet)
+    run, metrics = train_and_test(one, track=untracked, epochs=unseen, say=quiet)
     assert metrics is not None
     other = Run.of(two)
     assert other.folder.name == run.folder.name
