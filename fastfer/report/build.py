@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from fastfer import __version__
-from fastfer.report.content import Report, compose
+from fastfer.report.content import compose
 from fastfer.report.files import write_figures
+from fastfer.report.latex import latex
 from fastfer.report.naming import file_names
-from fastfer.report.page import GENERATOR, render
+from fastfer.report.page import GENERATOR, Page, render
 from fastfer.report.runs import Select, read_runs
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
@@ -44,25 +45,39 @@ def make_report(
         InputError: no run is there or none matches, a run's file is broken, or `out` holds something else.
     """
     runs = read_runs(runs_root, select)
+    return write_page(compose(runs, title), out, source=f"{len(runs)} runs in {runs_root}", track=track)
+
+
+def write_page(page: Page, out: Path, *, source: str, track: Track = untracked) -> Path:
+    """Write `index.html` and, beside it, the page's figures and tables, all of it or nothing; returns its path.
+
+    Raises:
+        InputError: `out` holds something else than such a page.
+    """
     _refuse_foreign(out)
-    report = compose(runs, title)
     now = datetime.now().astimezone()
-    made = f"Made {now:%Y-%m-%d %H:%M %Z} by fastfer {__version__} from {len(runs)} runs in {runs_root}"
+    made = f"Made {now:%Y-%m-%d %H:%M %Z} by fastfer {__version__} from {source}"
     with replacing(out) as folder:
-        _write(report, folder, made, track)
+        _write(page, folder, made, track)
     return out / PAGE_NAME
 
 
-def _write(report: Report, folder: Path, made: str, track: Track) -> None:
-    figures, tables = list(report.figures()), list(report.tables())
+def _write(page: Page, folder: Path, made: str, track: Track) -> None:
+    figures, tables, pictures = list(page.figures()), list(page.tables()), list(page.pictures())
     figure_files = file_names(figure.name for figure in figures)
     table_files = file_names(table.name for table in tables)
     write_figures(figures, figure_files, folder / "figures", track)
     (folder / "tables").mkdir()
     for table in tables:
-        table.frame().write_csv(folder / "tables" / f"{table_files[table.name]}.csv")
-    page = render(report, figure_files=figure_files, table_files=table_files, made=made)
-    (folder / PAGE_NAME).write_text(page, encoding="utf-8")
+        path = folder / "tables" / table_files[table.name]
+        table.frame().write_csv(f"{path}.csv")
+        Path(f"{path}.tex").write_text(latex(table), encoding="utf-8")
+    if pictures:
+        (folder / "pictures").mkdir()
+    for picture in pictures:
+        (folder / "pictures" / f"{picture.name}.jpg").write_bytes(picture.jpeg)
+    html = render(page, figure_files=figure_files, table_files=table_files, made=made)
+    (folder / PAGE_NAME).write_text(html, encoding="utf-8")
 
 
 def _refuse_foreign(out: Path) -> None:

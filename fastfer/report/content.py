@@ -5,19 +5,12 @@ from dataclasses import dataclass
 
 from fastfer.report import charts, commands, tables
 from fastfer.report.charts import Figure
+from fastfer.report.document import Missing, Picture
 from fastfer.report.naming import run_labels
 from fastfer.report.runs import Result, Run
 from fastfer.report.settings import flattened, split_shared
 from fastfer.report.summary import Headline, Unfinished, headlines, unfinished
 from fastfer.report.tables import Table
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Missing:
-    """A part that is not there, and the command that makes it."""
-
-    sentence: str
-    command: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +50,8 @@ class CrossSection:
 class Report:
     """Everything the page shows."""
 
+    template: str = "index.html.j2"
+    lang: str = "en"
     title: str
     num_runs: int
     headlines: list[Headline]
@@ -87,6 +82,10 @@ class Report:
         for compared in self.datasets:
             yield from compared.tables
         yield from (self.cross.table, self.cost, self.confusion)
+
+    def pictures(self) -> Iterator[Picture]:
+        """None: everything is drawn as a chart."""
+        yield from ()
 
 
 def compose(runs: Sequence[Run], title: str) -> Report:

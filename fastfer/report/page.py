@@ -8,17 +8,19 @@ page's own two scripts by their hashes, and no connection.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from fastfer.report.content import Report
+from fastfer.report.charts import Figure
+from fastfer.report.document import Picture
 from fastfer.report.files import legend_width_px
+from fastfer.report.tables import Table
 from fastfer.report.theme import DARK, LIGHT, VEGALITE, page_config
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -28,7 +30,33 @@ GENERATOR: Final = "fastfer report"
 _FITTED: Final = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 
 
-def render(report: Report, *, figure_files: Mapping[str, str], table_files: Mapping[str, str], made: str) -> str:
+class Page(Protocol):
+    """What can be a page: its template, and the figures and tables in it."""
+
+    @property
+    def template(self) -> str:
+        """Its file in `TEMPLATES`."""
+        ...
+
+    @property
+    def lang(self) -> str:
+        """The language it is written in, such as `en`."""
+        ...
+
+    def figures(self) -> Iterator[Figure]:
+        """Every figure, in the order of the page."""
+        ...
+
+    def tables(self) -> Iterator[Table]:
+        """Every table, in the order of the page."""
+        ...
+
+    def pictures(self) -> Iterator[Picture]:
+        """Every picture that is no chart, in the order of the page."""
+        ...
+
+
+def render(report: Page, *, figure_files: Mapping[str, str], table_files: Mapping[str, str], made: str) -> str:
     """The whole page.
 
     Args:
@@ -49,7 +77,7 @@ def render(report: Report, *, figure_files: Mapping[str, str], table_files: Mapp
     )
     library = _library()
     behaviour = _script((TEMPLATES / "report.js").read_text(encoding="utf-8"))
-    return environment.get_template("index.html.j2").render(
+    return environment.get_template(report.template).render(
         report=report,
         made=made,
         generator=GENERATOR,
@@ -63,7 +91,7 @@ def render(report: Report, *, figure_files: Mapping[str, str], table_files: Mapp
     )
 
 
-def _charts(report: Report, figure_files: Mapping[str, str]) -> dict[str, Any]:
+def _charts(report: Page, figure_files: Mapping[str, str]) -> dict[str, Any]:
     return {
         "themes": {"light": page_config(LIGHT), "dark": page_config(DARK)},
         "figures": {
