@@ -17,7 +17,7 @@ export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report balance \
-  train evaluate cross compare study report peers test lint format lock
+  train evaluate cross compare study report dataset-case peers test lint format lock
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -61,6 +61,8 @@ study: $(READY)     ## the whole matrix: [DATASETS= ARCHS= AUGS= VARIANTS= SEEDS
 	@$(FASTFER) study $(options)
 report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT=]
 	@$(FASTFER) report $(options)
+dataset-case: $(READY) ## is ExpW less precise than RAF-DB: [DATASETS= LOCALE=en|pt IMAGES= FACES= DETECTOR=]
+	@$(FASTFER) dataset-case $(options)
 
 peers: $(READY)     ## environments of the benchmarks' rivals in .peers (13 GB): [NAMES=]
 	$(VENV)/bin/python -m benchmarks.peers.environments $(NAMES)

@@ -5,13 +5,13 @@ memory depends on no number of rows; while one lot is searched, the next is deco
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -24,6 +24,9 @@ from fastfer.faces.images import UnreadableImageError, read_image
 from fastfer.faces.locate import Found, Image, Scene, Sought, frame, locate
 from fastfer.faces.match import iou
 from pipelines.records import encode_jpeg
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 FALLBACK_MARGIN: Final = 0.1
 COLORS: Final = ("gray", "rgb")
@@ -112,7 +115,7 @@ def extract(rows: Iterable[dict[str, Any]], root: Path, settings: FaceSettings, 
     for row in rows:
         by_image.setdefault(row["image_path"], []).append(row)
     with ThreadPoolExecutor(threads) as pool:
-        photos = _ahead(pool, partial(_read, root), by_image.values(), threads)
+        photos = ahead(pool, partial(_read, root), by_image.values(), threads)
         for lot in _lots(photos, settings):
             readable = [photo for photo in lot if photo.img_HWC is not None]
             scenes = iter(_scenes(readable, settings))
@@ -129,10 +132,12 @@ def _read(root: Path, rows: list[dict[str, Any]]) -> _Photo:
         return _Photo(rows, None, str(error))
 
 
-def _ahead(pool: ThreadPoolExecutor, read: Any, items: Iterable[Any], threads: int) -> Iterator[_Photo]:
+def ahead(
+    pool: ThreadPoolExecutor, read: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
     """`map(read, items)` by the pool, at most two items for each thread ahead of the consumer."""
     todo = iter(items)
-    waiting: deque[Future[_Photo]] = deque(pool.submit(read, item) for item in islice(todo, 2 * threads))
+    waiting: deque[Future[Result]] = deque(pool.submit(read, item) for item in islice(todo, 2 * threads))
     while waiting:
         photo = waiting.popleft().result()
         waiting.extend(pool.submit(read, item) for item in islice(todo, 1))

@@ -112,6 +112,11 @@ def locate(
     return [Scene(of_image, len(faces)) for of_image, faces in zip(found, everyone, strict=True)]
 
 
+def everyone(images: Sequence[Image], detector: Detector) -> list[Faces]:
+    """All faces that each whole image shows, whatever is annotated."""
+    return _look(detector, [(img, frame(img)) for img in images], SCENE)
+
+
 def _looked_for(
     images: Sequence[Image], sought: Sequence[Sequence[Sought]], detector: Detector, min_iou: float
 ) -> tuple[list[list[Found]], list[list[Faces]]]:

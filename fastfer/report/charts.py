@@ -236,21 +236,40 @@ def _curves(run: Run, series: Sequence[tuple[str, str]], best: int | None, scale
 
 
 def _matrix(confusion: Confusion, *, field: str, number_format: str) -> dict[str, Any]:
-    classes = list(confusion.classes)
     highest = max(int(confusion.counts_KK.max()), 1) if field == "faces" else 1
-    base = alt.Chart(alt.InlineData(values=confusion.cells())).encode(
-        x=alt.X("predicted:N")
-        .scale(domain=classes)
+    more = [alt.Tooltip("faces:Q", format=",")]
+    return matrix_spec(
+        confusion.cells(), confusion.classes, field=field, highest=highest, number_format=number_format, more=more
+    )
+
+
+def matrix_spec(
+    cells: list[Row],
+    classes: Sequence[str],
+    *,
+    field: str,
+    highest: float,
+    number_format: str,
+    axes: tuple[str, str] = ("true", "predicted"),
+    more: Sequence[alt.Tooltip] = (),
+) -> dict[str, Any]:
+    """Coloured cells with their numbers: rows are `true`, columns `predicted`, titled `axes`; `field` is drawn."""
+    row, column = axes
+    base = alt.Chart(alt.InlineData(values=cells)).encode(
+        x=alt.X("predicted:N", title=column or None)
+        .scale(domain=list(classes))
         .axis(labelAngle=-40, ticks=False, domain=False, labelLimit=110, labelPadding=6),
-        y=alt.Y("true:N").scale(domain=classes).axis(ticks=False, domain=False, labelLimit=110, labelPadding=6),
+        y=alt.Y("true:N", title=row or None)
+        .scale(domain=list(classes))
+        .axis(ticks=False, domain=False, labelLimit=110, labelPadding=6),
         tooltip=[
-            alt.Tooltip("true:N"),
-            alt.Tooltip("predicted:N"),
-            alt.Tooltip("faces:Q", format=","),
-            alt.Tooltip("share:Q", title="share of the true class", format=_SCORE_FORMAT),
+            alt.Tooltip("true:N", title=row or " "),
+            alt.Tooltip("predicted:N", title=column or " "),
+            *more,
+            alt.Tooltip("share:Q", title="share", format=_SCORE_FORMAT),
         ],
     )
-    cells = base.mark_rect(cornerRadius=2).encode(color=alt.Color(f"{field}:Q").scale(domain=[0, highest]).legend(None))
+    marks = base.mark_rect(cornerRadius=2).encode(color=alt.Color(f"{field}:Q").scale(domain=[0, highest]).legend(None))
     is_high = f"datum.{field} > {highest} * ink_turns_at"
     numbers = base.mark_text(fontSize=11).encode(
         text=alt.Text(f"{field}:Q", format=number_format),
@@ -258,7 +277,7 @@ def _matrix(confusion: Confusion, *, field: str, number_format: str) -> dict[str
         .then(alt.value(alt.ExprRef("ink_on_high")))
         .otherwise(alt.value(alt.ExprRef("ink_on_low"))),
     )
-    return _spec(alt.layer(cells, numbers).properties(height=max(160, 38 * len(classes))))
+    return _spec(alt.layer(marks, numbers).properties(height=max(160, 38 * len(classes))))
 
 
 def _spec(chart: alt.LayerChart | alt.FacetChart) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Section:
 
     title: str
     paragraphs: list[str] = field(default_factory=list)
+    groups: list[tuple[str, list[str]]] = field(default_factory=list)  # sentences under a heading each
     missing: list[Missing] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)

@@ -27,6 +27,7 @@ class Column:
     digits: int = 0
     best: Literal["high", "low", None] = None  # the best of the column is marked
     absent: str = "–"
+    floor: float | None = None  # smaller numbers are shown as below it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +92,10 @@ def _cell(column: Column, value: Any, best: float | None) -> Cell:
         return Cell(text=column.absent, sort=None, is_number=True)
     detail = f"{value['low']:.3f}–{value['high']:.3f}" if column.kind == "score" and value["low"] is not None else ""
     digits = 3 if column.kind == "score" else column.digits
-    return Cell(text=f"{number:,.{digits}f}", sort=number, detail=detail, is_number=True, is_best=number == best)
+    text = f"{number:,.{digits}f}"
+    if column.floor is not None and number < column.floor:
+        text = f"< {column.floor:,.{digits}f}"
+    return Cell(text=text, sort=number, detail=detail, is_number=True, is_best=number == best)
 
 
 def runs_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:

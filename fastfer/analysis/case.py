@@ -1,0 +1,250 @@
+"""The case about ExpW, in numbers: all that can be said of datasets side by side from what is on disk."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import torch
+
+from fastfer.analysis.evidence import EVIDENCE, in_evidence, refuse_faceless, sampled_images, scenes_of
+from fastfer.analysis.faces import AlignedFaces, hog_features, network_features, read_faces
+from fastfer.analysis.label_noise import LabelNoise, label_noise
+from fastfer.analysis.photographs import Photographs, measure
+from fastfer.analysis.queries import agreement, queries_by_labels, with_queries
+from fastfer.analysis.separability import Sample, Separability, plane, separability
+from fastfer.analysis.statistics import Difference, Share, difference, share_of
+from fastfer.analysis.verdicts import judged_wrong, read_verdicts, write_suspects
+from fastfer.datasets import Source, find_dataset, read
+from fastfer.evaluation.compare import holm
+from fastfer.evaluation.evaluate import FinishedRun, finished_runs
+from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
+
+Say = Callable[[str], None]
+
+QUANTITIES: Final = {
+    "width": "images", "height": "images", "megapixels": "images", "aspect": "images", "file_bytes": "images",
+    "faces_annotated": "images", "brightness": "images", "contrast": "images", "sharpness": "images",
+    "jpeg_quality": "images", "area_share": "faces", "box_confidence": "faces",
+}  # fmt: skip
+"""What is compared of the photographs, and whether it is one of an image or of a face."""
+TRAINING_FREE: Final = "HOG"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseConfig:
+    """What is compared, and where things lie; `data_root` holds the datasets' folders.
+
+    `images` of each dataset are searched whole, `faces` of each are described; both are random samples by `seed`.
+    """
+
+    datasets: tuple[str, ...]
+    data_root: Path
+    shards: Path
+    runs: Path
+    results: Path
+    detector: str | None = None
+    images: int = 2000
+    faces: int = 10_000
+    seed: int = 0
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be compared."""
+        for name in self.datasets:
+            find_dataset(name)
+        for name in ("images", "faces"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: a sample has 1 or more")
+
+    def source(self, dataset: str) -> Source:
+        """Where a dataset is read from."""
+        return Source(dataset=dataset, root=self.data_root / dataset)
+
+    def verdicts(self, dataset: str) -> Path:
+        """The table of suspicious labels that a person fills in."""
+        return self.results / f"verdicts-{dataset}.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How often the annotated face is not the largest, most central, sharpest (`EVIDENCE`) of its image."""
+
+    images: int
+    detector: str
+    crowded: Share  # images with more than one face
+    not_so: dict[str, Share]
+
+
+@dataclass(kw_only=True, slots=True)
+class DatasetFacts:
+    """What is known of one dataset; None and empty where its material is missing."""
+
+    name: str
+    photographs: Photographs | None = None
+    queries: Share | None = None
+    queries_KK: Any = None
+    evidence: Evidence | None = None
+    faces: AlignedFaces | None = None
+    described: Sample | None = None  # the faces, by training-free features
+    noise: LabelNoise | None = None
+    suspects: list[dict[str, Any]] = field(default_factory=list)
+    judged: Share | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """One of `QUANTITIES` in two datasets, with the adjusted p of their difference."""
+
+    quantity: str
+    quartiles: dict[str, tuple[float, float, float] | None]  # 25%, 50%, 75% by dataset
+    difference: Difference | None
+    p_adjusted: float | None
+
+
+@dataclass(kw_only=True, slots=True)
+class Case:
+    """Everything the page about the datasets says."""
+
+    facts: list[DatasetFacts]
+    compared: list[Compared] = field(default_factory=list)
+    separability: dict[str, dict[str, Separability]] = field(default_factory=dict)  # by features, by dataset
+    planes: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by dataset: points, labels
+    missing: list[tuple[str, str]] = field(default_factory=list)  # why, and the command that helps
+
+
+def make_case(config: CaseConfig, *, track: Track = untracked, say: Say = lambda _line: None) -> Case:
+    """Measure and estimate all that the material allows; what is missing is said in `missing`.
+
+    Raises:
+        InputError: there is nothing of any of the datasets, or the verdicts that are there cannot be read.
+    """
+    case = Case(facts=[DatasetFacts(name=name) for name in config.datasets])
+    for facts in case.facts:
+        say(f"photographs of {facts.name}")
+        _attempt(case, f"make demo-data, or bring {facts.name}", partial(_photographs, config, facts, track))
+        _attempt(case, f"make shards DATASET={facts.name}", partial(_faces, config, facts, track))
+    if not any(facts.photographs or facts.faces for facts in case.facts):
+        raise InputError("; ".join(dict.fromkeys(why for why, _ in case.missing)))
+    case.compared = _compared(case.facts)
+    say("separability of classes")
+    _separate(config, case, track)
+    return case
+
+
+def _attempt(case: Case, command: str, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except InputError as error:
+        case.missing.append((str(error), command))
+
+
+def _photographs(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
+    source = config.source(facts.name)
+    reading = read(source)
+    rows = reading.rows.filter(pl.col("problem").is_null())
+    facts.photographs = measure(source, config.shards, workers=config.workers, track=track)
+    named = with_queries(rows)
+    if len(named):
+        facts.queries, facts.queries_KK = agreement(named), queries_by_labels(named)
+    if not reading.cropped:
+        facts.evidence = _evidence(config, facts.name, refuse_faceless(rows, facts.name), track)
+
+
+def _evidence(config: CaseConfig, dataset: str, rows: pl.DataFrame, track: Track) -> Evidence:
+    detector = config.detector or find_dataset(dataset).detector
+    chosen = sampled_images(rows, config.images, config.seed)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    root, folder = config.data_root / dataset, config.shards / dataset
+    told = in_evidence(chosen, scenes_of(root, chosen, folder, detector, device=device, track=track))
+    image_N = told["image_path"].to_numpy()
+    each = told.unique("image_path", maintain_order=True)
+    return Evidence(
+        images=len(each),
+        detector=detector,
+        crowded=share_of((each["faces"] > 1).to_numpy(), each["image_path"].to_numpy()),
+        not_so={name: share_of((~told[name]).to_numpy(), image_N) for name in EVIDENCE},
+    )
+
+
+def _faces(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
+    faces = read_faces(config.shards, facts.name, most=config.faces, seed=config.seed, track=track)
+    facts.faces = faces
+    facts.described = Sample(hog_features(faces, track), faces.label_N, faces.group_N)
+    facts.noise = label_noise(facts.described, seed=config.seed, track=track)
+    if facts.noise is None:
+        raise InputError(f"a class of {facts.name} has too few faces for an estimate of wrong labels")
+    path = config.verdicts(facts.name)
+    facts.suspects = write_suspects(path, faces, facts.noise)
+    facts.judged = judged_wrong(read_verdicts(path))
+
+
+def _separate(config: CaseConfig, case: Case, track: Track) -> None:
+    """On training-free features of all faces, and on each trained network's of its own test faces."""
+    free = {facts.name: facts.described for facts in case.facts if facts.described is not None}
+    if free and (found := separability(free, seed=config.seed, track=track)):
+        case.separability[TRAINING_FREE] = found
+        case.planes = {name: plane(sample, seed=config.seed) for name, sample in free.items()}
+    trained = {}
+    for facts in case.facts:
+        if facts.faces is None:
+            continue
+        run = best_run(config.runs, facts.name)
+        if run is None:
+            why = f"no network is trained on {facts.name}, so its features are not looked at"
+            case.missing.append((why, f"make train DATASET={facts.name}"))
+            continue
+        tested = read_faces(config.shards, facts.name, most=config.faces, seed=config.seed, splits=("test",))
+        trained[facts.name] = (run, Sample(network_features(run, tested, track), tested.label_N, tested.group_N))
+    found = separability({name: sample for name, (_, sample) in trained.items()}, seed=config.seed, track=track)
+    if found:
+        told = ", ".join(dict.fromkeys(str(run.settings["arch"]) for run, _ in trained.values()))
+        case.separability[f"{told}, trained on each"] = found
+
+
+def best_run(runs: Path, dataset: str) -> FinishedRun | None:
+    """The run trained on the aligned faces of `dataset` with the best score in validation; None if there is none."""
+    candidates: list[FinishedRun] = []
+    with suppress(InputError):
+        candidates = [
+            run
+            for run in finished_runs(runs)
+            if run.settings["dataset"] == dataset and run.settings["variant"] != "raw"
+        ]
+    return max(candidates, key=_validated, default=None)
+
+
+def _validated(run: FinishedRun) -> float:
+    epochs = pl.read_csv(run.folder / "epochs.csv", columns=["val_macro_f1"]).cast(pl.Float64)
+    return float(epochs.fill_nan(None).max().item() or 0.0)
+
+
+def _compared(facts: list[DatasetFacts]) -> list[Compared]:
+    known = {one.name: one.photographs for one in facts if one.photographs is not None}
+    rows = []
+    for quantity, table in QUANTITIES.items():
+        values = {
+            name: getattr(photographs, table)[quantity].drop_nulls().cast(pl.Float64).to_numpy()
+            for name, photographs in known.items()
+        }
+        found = difference(*values.values()) if len(values) == 2 else None
+        quartiles = {
+            name: tuple(np.percentile(of_one, [25, 50, 75]).tolist()) if len(of_one) else None
+            for name, of_one in values.items()
+        }
+        rows.append((quantity, quartiles, found))
+    adjusted = iter(holm([found.p for _, _, found in rows if found is not None]))
+    return [
+        Compared(
+            quantity=quantity,
+            quartiles=quartiles,
+            difference=found,
+            p_adjusted=next(adjusted) if found is not None else None,
+        )
+        for quantity, quartiles, found in rows
+    ]
