@@ -53,15 +53,23 @@ def opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def read_image(root: Path, relative: str) -> NDArray[np.uint8]:
-    """Decode `root / relative` to RGB uint8 `H x W x 3`, upright by its EXIF orientation.
+    """Decode `root / relative` to RGB uint8 `H x W x 3` (see `decoded`).
+
+    Raises:
+        UnreadableImageError: see `read_bytes` and `opened`.
+    """
+    return decoded(read_bytes(root, relative))
+
+
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    """The picture in `data` as RGB uint8 `H x W x 3`, upright by its EXIF orientation.
 
     Gray, palette and CMYK become RGB, 16 bits become the upper 8, see-through pixels are laid on white, and of several
     frames the first is taken.
 
     Raises:
-        UnreadableImageError: see `read_bytes` and `opened`.
+        UnreadableImageError: see `opened`.
     """
-    data = read_bytes(root, relative)
     with opened(data) as image:
         turn = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
         whole = data.endswith(JPEG_END)  # OpenCV would fill what is cut off with gray and say nothing

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastfer.datasets import fingerprints
+from fastfer.datasets import fingerprints, per_image
 from fastfer.datasets.fingerprints import (
     FINGERPRINTS_NAME,
     PRINT_SCHEMA,
@@ -76,7 +76,7 @@ def test_a_damaged_cache_is_made_anew(root: Path, tmp_path: Path, damage: bytes)
 
 
 def test_stopped_in_the_middle_it_goes_on_there(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fingerprints, "KEPT_EVERY", 3)
+    monkeypatch.setattr(per_image, "KEPT_EVERY", 3)
     cache = tmp_path / "cache.parquet"
     original, count = fingerprints.read_bytes, [0]
 
