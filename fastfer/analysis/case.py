@@ -14,7 +14,7 @@ import torch
 from fastfer.analysis.evidence import EVIDENCE, in_evidence, refuse_faceless, sampled_images, scenes_of
 from fastfer.analysis.faces import AlignedFaces, hog_features, network_features, read_faces
 from fastfer.analysis.label_noise import LabelNoise, label_noise
-from fastfer.analysis.photographs import Photographs, measure
+from fastfer.analysis.photographs import MEASURES, Photographs, measure
 from fastfer.analysis.queries import agreement, queries_by_labels, with_queries
 from fastfer.analysis.separability import Sample, Separability, plane, separability
 from fastfer.analysis.statistics import Difference, Share, difference, share_of
@@ -27,12 +27,6 @@ from pipelines.progress import Track, untracked
 
 Say = Callable[[str], None]
 
-QUANTITIES: Final = {
-    "width": "images", "height": "images", "megapixels": "images", "aspect": "images", "file_bytes": "images",
-    "faces_annotated": "images", "brightness": "images", "contrast": "images", "sharpness": "images",
-    "jpeg_quality": "images", "area_share": "faces", "box_confidence": "faces",
-}  # fmt: skip
-"""What is compared of the photographs, and whether it is one of an image or of a face."""
 TRAINING_FREE: Final = "HOG"
 
 
@@ -99,7 +93,7 @@ class DatasetFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """One of `QUANTITIES` in two datasets, with the adjusted p of their difference."""
+    """One of `MEASURES` in two datasets, with the adjusted p of their difference."""
 
     quantity: str
     quartiles: dict[str, tuple[float, float, float] | None]  # 25%, 50%, 75% by dataset
@@ -204,7 +198,7 @@ def _separate(config: CaseConfig, case: Case, track: Track) -> None:
     found = separability({name: sample for name, (_, sample) in trained.items()}, seed=config.seed, track=track)
     if found:
         told = ", ".join(dict.fromkeys(str(run.settings["arch"]) for run, _ in trained.values()))
-        case.separability[f"{told}, trained on each"] = found
+        case.separability[told] = found
 
 
 def best_run(runs: Path, dataset: str) -> FinishedRun | None:
@@ -227,9 +221,9 @@ def _validated(run: FinishedRun) -> float:
 def _compared(facts: list[DatasetFacts]) -> list[Compared]:
     known = {one.name: one.photographs for one in facts if one.photographs is not None}
     rows = []
-    for quantity, table in QUANTITIES.items():
+    for one in MEASURES:
         values = {
-            name: getattr(photographs, table)[quantity].drop_nulls().cast(pl.Float64).to_numpy()
+            name: getattr(photographs, one.of)[one.name].drop_nulls().cast(pl.Float64).to_numpy()
             for name, photographs in known.items()
         }
         found = difference(*values.values()) if len(values) == 2 else None
@@ -237,7 +231,7 @@ def _compared(facts: list[DatasetFacts]) -> list[Compared]:
             name: tuple(np.percentile(of_one, [25, 50, 75]).tolist()) if len(of_one) else None
             for name, of_one in values.items()
         }
-        rows.append((quantity, quartiles, found))
+        rows.append((one.name, quartiles, found))
     adjusted = iter(holm([found.p for _, _, found in rows if found is not None]))
     return [
         Compared(

@@ -16,8 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from fastfer.analysis.separability import FOLDS, Sample
+from fastfer.analysis.statistics import wilson
 from fastfer.labels import CLASSES
 from pipelines.progress import Track, untracked
 
@@ -48,13 +50,13 @@ class LabelNoise:
 def label_noise(sample: Sample, *, seed: int, track: Track = untracked) -> LabelNoise | None:
     """Estimate the noise of a sample's labels; None if a class has too few faces to hold some of them out.
 
-    The interval is a percentile bootstrap over images of the confident joint; it does not know what the probe cannot
-    see. Every face is predicted by a probe that saw no face of its image.
+    The interval is a percentile bootstrap over images of the confident joint, and at least Wilson's for as many faces;
+    it does not know what the probe cannot see. Every face is predicted by a probe that saw no face of its image.
     """
     label_N = sample.label_N
     if np.bincount(label_N, minlength=len(CLASSES)).min() < 2 * FOLDS:
         return None
-    with track("Predicting labels", total=1, unit="probes") as advance:
+    with threadpool_limits(1), track("Predicting labels", total=1, unit="probes") as advance:
         probability_NK = _out_of_fold(sample, seed)
         advance(1)
     drawn = []
@@ -64,15 +66,19 @@ def label_noise(sample: Sample, *, seed: int, track: Track = untracked) -> Label
             advance(1)
     value_K = _shares(label_N, probability_NK)
     low_K, high_K = np.percentile(drawn, [2.5, 97.5], axis=0)
-    told = [
-        {"value": float(value), "low": float(low), "high": float(high)}
-        for value, low, high in zip(value_K, low_K, high_K, strict=True)
-    ]
+    faces_K = np.append(np.bincount(label_N, minlength=len(CLASSES)), len(label_N))
+    told = [_told(*of_class) for of_class in zip(value_K, low_K, high_K, faces_K, strict=True)]
     confidence_N = get_self_confidence_for_each_label(label_N, probability_NK)
     suspects = find_label_issues(label_N, probability_NK, return_indices_ranked_by="self_confidence", n_jobs=1)
     predicted_N = probability_NK.argmax(axis=1)
     accuracy = float((predicted_N == label_N).mean())
     return LabelNoise(told[-1], told[:-1], np.asarray(suspects, np.int64), predicted_N, confidence_N, accuracy)
+
+
+def _told(value: float, low: float, high: float, faces: int) -> dict[str, float]:
+    """With the interval no narrower than Wilson's for as many faces: where no draw holds a suspect, it says nothing."""
+    least, most = wilson(float(value), int(faces))
+    return {"value": float(value), "low": float(min(low, least)), "high": float(max(high, most))}
 
 
 def _out_of_fold(sample: Sample, seed: int) -> NDArray[np.float64]:

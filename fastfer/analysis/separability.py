@@ -19,6 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # matrices this small only wait for a second thread
 
 from fastfer.analysis.faces import Features
 from fastfer.labels import CLASSES
@@ -76,7 +77,8 @@ def separability(samples: Mapping[str, Sample], *, seed: int, track: Track = unt
     if per_class < FOLDS:
         return {}
     found = {}
-    with track("Separability of classes", total=len(samples) * DRAWS, unit="draws") as advance:
+    bar = track("Separability of classes", total=len(samples) * DRAWS, unit="draws")
+    with threadpool_limits(1), bar as advance:
         for name, whole in samples.items():
             sample = Sample(_components(whole.features_NF), whole.label_N, whole.group_N)
             rng = np.random.default_rng(seed)
@@ -165,5 +167,6 @@ def plane(sample: Sample, *, seed: int) -> tuple[NDArray[np.float64], NDArray[np
     chosen = rng.permutation(len(sample.label_N))[:SHOWN]
     flat = _components(sample.features_NF[chosen])
     perplexity = min(30.0, max(2.0, (len(flat) - 1) / 4))
-    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
+    with threadpool_limits(1):
+        points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(flat)
     return np.asarray(points, np.float64), sample.label_N[chosen]

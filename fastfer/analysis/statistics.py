@@ -43,11 +43,14 @@ def share_of(flag_N: NDArray[np.bool_], group_N: NDArray[Any]) -> Share:
     if 0 < p < 1 and groups > 1:
         variance = ((hits_G - p * size_G) ** 2).sum() * groups / (groups - 1) / n**2
         worth = float(min(n, p * (1 - p) / variance)) if variance > 0 else float(groups)
-    return Share(n, p, *_wilson(p, worth))
+    return Share(n, p, *wilson(p, worth))
 
 
-def _wilson(p: float, n: float) -> tuple[float, float]:
-    """Wilson 1927, "Probable inference, the law of succession, and statistical inference"."""
+def wilson(p: float, n: float) -> tuple[float, float]:
+    """The 95% interval of a share `p` of `n` independent faces.
+
+    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
     centre = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * np.sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))

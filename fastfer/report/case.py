@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastfer.analysis.case import Case, CaseConfig, Compared, DatasetFacts
+from fastfer.analysis.case import TRAINING_FREE, Case, CaseConfig, Compared, DatasetFacts
 from fastfer.analysis.separability import DRAWS, Separability
 from fastfer.analysis.statistics import Share
 from fastfer.evaluation.metrics import normalised
@@ -66,6 +66,8 @@ def _methods(case: Case, speaker: Speaker) -> Iterator[str]:
         yield speaker.say("how_evidence", detector=", ".join(detectors))
     for features, found in case.separability.items():
         per_class = next(iter(found.values())).per_class
+        if features != TRAINING_FREE:
+            yield speaker.say("how_network", features=features)
         yield f"{features}: {speaker.say('how_separability', per_class=per_class, draws=DRAWS)}"
     if any(one.noise for one in case.facts):
         yield speaker.say("how_noise")

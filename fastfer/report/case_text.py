@@ -113,6 +113,10 @@ TEXT: Final[dict[str, dict[str, str]]] = {
         "pt": "A separabilidade é medida em {per_class} faces de cada classe e conjunto, sorteadas {draws} vezes;"
         " os intervalos contêm 95% dos sorteios.",
     },
+    "how_network": {
+        "en": "{features}: features of the network trained on each dataset, of test faces it was not trained on.",
+        "pt": "{features}: atributos da rede treinada em cada conjunto, de faces de teste com que não foi treinada.",
+    },
     "how_noise": {
         "en": "Wrong labels are estimated from predictions of faces that the probe had not seen, nor any face of "
         "their image. The estimate includes expressions that the probe itself confuses; on made labels it "
