@@ -22,6 +22,7 @@ from fastfer.analysis.verdicts import judged_wrong, read_verdicts, write_suspect
 from fastfer.datasets import Source, find_dataset, read
 from fastfer.evaluation.compare import holm
 from fastfer.evaluation.evaluate import FinishedRun, finished_runs
+from fastfer.faces.detect import detector_version
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 
@@ -52,6 +53,8 @@ class CaseConfig:
         """Refuse what cannot be compared."""
         for name in self.datasets:
             find_dataset(name)
+        if self.detector is not None:
+            detector_version(self.detector)
         for name in ("images", "faces"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: a sample has 1 or more")
@@ -69,7 +72,6 @@ class CaseConfig:
 class Evidence:
     """How often the annotated face is not the largest, most central, sharpest (`EVIDENCE`) of its image."""
 
-    images: int
     detector: str
     crowded: Share  # images with more than one face
     not_so: dict[str, Share]
@@ -121,7 +123,9 @@ def make_case(config: CaseConfig, *, track: Track = untracked, say: Say = lambda
     case = Case(facts=[DatasetFacts(name=name) for name in config.datasets])
     for facts in case.facts:
         say(f"photographs of {facts.name}")
-        _attempt(case, f"make demo-data, or bring {facts.name}", partial(_photographs, config, facts, track))
+        _attempt(case, f"make check DATASET={facts.name}", partial(_photographs, config, facts, track))
+        if facts.photographs is not None:
+            _attempt(case, "make dataset-case DETECTOR=mtcnn", partial(_look_for_others, config, facts, track))
         _attempt(case, f"make shards DATASET={facts.name}", partial(_faces, config, facts, track))
     if not any(facts.photographs or facts.faces for facts in case.facts):
         raise InputError("; ".join(dict.fromkeys(why for why, _ in case.missing)))
@@ -140,17 +144,18 @@ def _attempt(case: Case, command: str, work: Callable[[], None]) -> None:
 
 def _photographs(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
     source = config.source(facts.name)
-    reading = read(source)
-    rows = reading.rows.filter(pl.col("problem").is_null())
     facts.photographs = measure(source, config.shards, workers=config.workers, track=track)
-    named = with_queries(rows)
+    named = with_queries(_usable(config, facts.name))
     if len(named):
         facts.queries, facts.queries_KK = agreement(named), queries_by_labels(named)
-    if not reading.cropped:
-        facts.evidence = _evidence(config, facts.name, refuse_faceless(rows, facts.name), track)
 
 
-def _evidence(config: CaseConfig, dataset: str, rows: pl.DataFrame, track: Track) -> Evidence:
+def _usable(config: CaseConfig, dataset: str) -> pl.DataFrame:
+    return read(config.source(dataset)).rows.filter(pl.col("problem").is_null())
+
+
+def _look_for_others(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
+    dataset, rows = facts.name, refuse_faceless(_usable(config, facts.name), facts.name)
     detector = config.detector or find_dataset(dataset).detector
     chosen = sampled_images(rows, config.images, config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -158,8 +163,7 @@ def _evidence(config: CaseConfig, dataset: str, rows: pl.DataFrame, track: Track
     told = in_evidence(chosen, scenes_of(root, chosen, folder, detector, device=device, track=track))
     image_N = told["image_path"].to_numpy()
     each = told.unique("image_path", maintain_order=True)
-    return Evidence(
-        images=len(each),
+    facts.evidence = Evidence(
         detector=detector,
         crowded=share_of((each["faces"] > 1).to_numpy(), each["image_path"].to_numpy()),
         not_so={name: share_of((~told[name]).to_numpy(), image_N) for name in EVIDENCE},

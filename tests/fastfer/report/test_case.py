@@ -83,10 +83,12 @@ def test_larger_photographs_are_found_so(case: Case) -> None:
 def test_what_is_missing_says_what_to_run(case: Case, config: CaseConfig, tmp_path: Path) -> None:
     assert [command for _, command in case.missing] == [f"make train DATASET={name}" for name in DEMO_SETS]
     nothing = replace(config, data_root=tmp_path, shards=tmp_path, datasets=("demo-expw",))
-    with pytest.raises(InputError, match="make demo-data"):
+    with pytest.raises(InputError, match=r"make demo-data.*make shards"):
         make_case(nothing)
     with pytest.raises(InputError, match="images is 0"):
         replace(config, images=0)
+    with pytest.raises(InputError, match=r"no detector 'x'"):
+        replace(config, detector="x")
     with pytest.raises(InputError, match="no dataset 'x'"):
         replace(config, datasets=("x",))
 
