@@ -16,7 +16,7 @@ options   = $(foreach name,$(sort $(filter-out PYTHON,$(settings))),$(call optio
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report balance \
+.PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report eda balance \
   train evaluate cross compare study report dataset-case peers test lint format lock
 
 help:            ## this list
@@ -47,6 +47,8 @@ duplicates: $(READY) ## near-duplicate images within and across sets: DATASET=ra
 	@$(FASTFER) duplicates $(options)
 selection-report: $(READY) ## how faces were chosen, for the article: DATASET= [DATA_ROOT= OUT=]
 	@$(FASTFER) selection-report $(options)
+eda: $(READY)       ## a page about the data before any model: DATASET=rafdb+expw [DATA_ROOT= OUT= REPORTS= SEED=]
+	@$(FASTFER) eda $(options)
 balance: $(READY)   ## oversample train with light copies: DATASET= [OUT= SEED=]
 	@$(FASTFER) balance $(options)
 train: $(READY)     ## train and test one network: ARCH= AUG= [DATASET= LOADER= EPOCHS= BATCH= SEED= PRETRAINED=]

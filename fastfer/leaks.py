@@ -54,6 +54,15 @@ def duplicates_of(shards: Path, datasets: Sequence[str], variant: str = "preproc
     return pl.concat(parts)
 
 
+def pair_counts(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Pairs within and between the datasets: `pairs`, and those `identical` as files or with a side in `two_splits`."""
+    return (
+        pairs.with_columns(two_splits=pl.col("split") != pl.col("other_split"))
+        .group_by("dataset", "other_dataset", maintain_order=True)
+        .agg(pl.len().alias("pairs"), pl.col("identical").sum(), pl.col("two_splits").sum())
+    )
+
+
 def leaking_rows(shards: Path, trained_on: str, tested_on: str, variant: str) -> list[int]:
     """Test rows of `tested_on` whose image is a near-duplicate of one in the train split of `trained_on`, in order.
 

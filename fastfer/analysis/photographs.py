@@ -3,8 +3,8 @@
 The table of images is kept beside the dataset's records, in `photographs.parquet`; an image is read again only if its
 file or the boxes in it changed. Brightness and contrast are mean and standard deviation of the gray levels, sharpness
 is the variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", 2000), all at
-one working size, because the Laplacian of one and the same scene falls as the scene is drawn larger. A
-photograph of 0.9 megapixels takes 7.5 ms of one core.
+one working size, because the Laplacian of one and the same scene falls as the scene is drawn larger. A photograph
+of 0.9 megapixels takes 7.5 ms of one core.
 """
 
 import json
@@ -90,6 +90,7 @@ class Measure:
     title: str
     digits: int = 0
     is_log: bool = False  # spread over orders of magnitude
+    is_whole: bool = False  # a small whole number
 
 
 MEASURES: Final = (
@@ -98,12 +99,14 @@ MEASURES: Final = (
     Measure(name="megapixels", of="images", title="Megapixels", digits=2, is_log=True),
     Measure(name="aspect", of="images", title="Aspect, width / height", digits=2),
     Measure(name="file_bytes", of="images", title="File size, bytes", is_log=True),
-    Measure(name="jpeg_quality", of="images", title="JPEG quality, 1 to 100"),
+    Measure(name="jpeg_quality", of="images", title="JPEG quality, 1 to 100", is_whole=True),
     Measure(name="brightness", of="images", title="Brightness, mean gray 0 to 255"),
     Measure(name="contrast", of="images", title="Contrast, standard deviation of gray"),
     Measure(name="sharpness", of="images", title="Sharpness, variance of the Laplacian", is_log=True),
-    Measure(name="faces_annotated", of="images", title="Annotated faces per image"),
-    Measure(name="area_share", of="faces", title="Share of the image that the face's box covers", digits=3),
+    Measure(name="faces_annotated", of="images", title="Annotated faces per image", is_whole=True),
+    Measure(
+        name="area_share", of="faces", title="Share of the image that the face's box covers", digits=3, is_log=True
+    ),
     Measure(name="box_confidence", of="faces", title="Box confidence, 0 to 100", digits=1),
 )
 QUANTILES: Final = {"min": 0.0, "p5": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "p95": 0.95, "max": 1.0}

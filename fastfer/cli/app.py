@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from rich.text import Text
 
-from fastfer.cli import case, compare, data, dataset, records, results, study, train
+from fastfer.cli import analysis, case, compare, data, dataset, records, results, study, train
 from fastfer.cli.console import ERR
 from fastfer.cli.verbs import Verb
 from pipelines.errors import InputError
@@ -18,6 +18,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *dataset.VERBS,
     *data.VERBS,
     *records.VERBS,
+    *analysis.VERBS,
     *train.VERBS,
     *compare.VERBS,
     *study.VERBS,

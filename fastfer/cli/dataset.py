@@ -5,10 +5,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Final
 
-import polars as pl
-
 from fastfer.cli.console import say, show_counts, show_table, track
-from fastfer.cli.verbs import DATA_ROOT, DATASET, OUT, WORKERS, Option, Verb
+from fastfer.cli.verbs import DATA_ROOT, DATASET, DATASETS, OUT, WORKERS, Option, Verb
 from fastfer.datasets import Source
 from fastfer.datasets.source import IMAGES
 from fastfer.labels import CLASSES
@@ -18,12 +16,14 @@ from pipelines.records import make_folder, write_table
 RAW: Final = Path("data/raw")
 SHOWN: Final = 5
 """Examples of each fault."""
+IMAGES_OPTION: Final = Option("source", f"images of RAF-DB: {', '.join(IMAGES)}", str, IMAGES[0])
+LABELS_OPTION: Final = Option("labels", "class folders of --dataset folder by name: a TOML file", Path)
 SOURCE_OPTIONS: Final = (
     DATASET,
     DATA_ROOT,
-    Option("source", f"images of RAF-DB: {', '.join(IMAGES)}", str, IMAGES[0]),
+    IMAGES_OPTION,
     Option("min-confidence", "leave out rows whose annotated box has less, 0 to 100 (default: keep all)", float),
-    Option("labels", "class folders of --dataset folder by name: a TOML file", Path),
+    LABELS_OPTION,
 )
 
 
@@ -60,20 +60,15 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _duplicates(arguments: argparse.Namespace) -> None:
-    from fastfer.leaks import duplicates_of, left_out_of_tests, left_out_of_training
+    from fastfer.leaks import duplicates_of, left_out_of_tests, left_out_of_training, pair_counts
 
     datasets = arguments.dataset.split("+")
     pairs = duplicates_of(arguments.out, datasets)
     out = arguments.out / arguments.dataset / "duplicates.parquet"
     make_folder(out.parent)
     write_table(out, pairs)
-    counted = (
-        pairs.with_columns(two_sides=pl.col("split") != pl.col("other_split"))
-        .group_by("dataset", "other_dataset", maintain_order=True)
-        .agg(pl.len(), pl.col("identical").sum(), pl.col("two_sides").sum())
-    )
     heads = ("of", "and", "pairs", "identical files", "in two splits")
-    show_table("Near-duplicate images", heads, counted.rows())
+    show_table("Near-duplicate images", heads, pair_counts(pairs).rows())
     from_training = left_out_of_training(pairs)["dataset"].to_list()
     from_tests = left_out_of_tests(pairs).select("trained_on", "dataset").rows()
     rows = [(f"train images of {name} that joint training leaves out", from_training.count(name)) for name in datasets]
@@ -96,10 +91,7 @@ VERBS: Final = (
     Verb(
         "duplicates",
         "List near-duplicate images within and between datasets whose shards are made.",
-        (
-            Option("dataset", "one dataset, or several as rafdb+expw", default="rafdb+expw"),
-            OUT,
-        ),
+        (DATASETS, OUT),
         ("fastfer duplicates --dataset rafdb+expw", "fastfer duplicates --dataset expw"),
         _duplicates,
     ),

@@ -77,6 +77,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 DATASET: Final = Option("dataset", "rafdb, expw, folder, demo-rafdb or demo-expw", default="rafdb")
+DATASETS: Final = Option("dataset", "one dataset, or several as rafdb+expw", default="rafdb+expw")
 DATA_ROOT: Final = Option("data-root", "the dataset's own folder, or s3://... (default: data/raw/<dataset>)", place)
 OUT: Final = Option("out", "folder of all record variants, or s3://...", place, Path("data/shards"))
 SHARDS: Final = Option("shards", "folder of all record variants", place, Path("data/shards"))

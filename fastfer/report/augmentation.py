@@ -58,12 +58,23 @@ def _picture(img_HWC: Image) -> Image:
 
 
 def write_augmentation_sheet(path: Path, img_HWC: Image, *, policy: str, seed: int) -> Policy:
-    """Draw the sheet of a policy ("strong" or "light") for one face, as JPEG; returns the policy's table.
+    """Write `augmentation_sheet` to `path`; returns the policy's table.
+
+    Raises:
+        InputError: there is no such policy.
+    """
+    table, sheet = augmentation_sheet(img_HWC, policy=policy, seed=seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, sheet)
+    return table
+
+
+def augmentation_sheet(img_HWC: Image, *, policy: str, seed: int) -> tuple[Policy, bytes]:
+    """A policy's table, and what it does to one face as JPEG.
 
     Args:
-        path: of the sheet.
         img_HWC: uint8 `H x W x C`, C 1 or 3.
-        policy: the table's name.
+        policy: the table's name, "strong" or "light".
         seed: of the draws.
 
     Raises:
@@ -80,9 +91,7 @@ def write_augmentation_sheet(path: Path, img_HWC: Image, *, policy: str, seed: i
     together = engine(img_HWC, table, seed, 2 * COLUMNS - 1)
     tiles += [Tile(_picture(img_HWC), ("as it is", ""))]
     tiles += [Tile(tile.img, (f"whole policy, {number}", "")) for number, tile in enumerate(together, start=1)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, contact_sheet(tiles, f"Policy {policy}: each operation by itself, then all together"))
-    return table
+    return table, contact_sheet(tiles, f"Policy {policy}: each operation by itself, then all together")
 
 
 def first_training_image(shards: Path, dataset: str, variant: str) -> Image:

@@ -12,7 +12,7 @@ from fastfer.analysis.separability import MEASURES
 from fastfer.analysis.statistics import Share
 from fastfer.labels import CLASSES
 from fastfer.report.case_text import Speaker
-from fastfer.report.charts import Figure, matrix_spec
+from fastfer.report.charts import Figure, matrix_spec, spec_of
 from fastfer.report.document import Picture
 from fastfer.report.sheets import Tile, contact_sheet
 from fastfer.report.tables import Column, Table
@@ -123,13 +123,11 @@ def plane(dataset: str, point_N2: NDArray[np.float64], label_N: NDArray[np.int64
         )
         .properties(height=380)
     )
-    spec = chart.to_dict()
-    spec.pop("config", None)
     return Figure(
         name=f"plane-{dataset}",
         title=speaker.word("plane"),
         note=speaker.word("plane_note"),
-        spec=spec,
+        spec=spec_of(chart),
         subject=dataset,
         legend=tuple(classes),
     )

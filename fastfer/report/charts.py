@@ -177,7 +177,7 @@ def _dots(
         .scale(domain=[what for what in whats if what in present], padding=0)
         .axis(tickBand="extent", grid=True, ticks=False, domain=False, labelPadding=8),
         yOffset=alt.YOffset("run:N").scale(domain=list(runs), paddingOuter=0.5),
-        color=alt.Color("run:N").scale(domain=list(runs), range=_cycled(SERIES, len(runs))),
+        color=alt.Color("run:N").scale(domain=list(runs), range=cycled(SERIES, len(runs))),
         opacity=alt.when(picked).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         tooltip=[
             alt.Tooltip("run:N", title=legend_title),
@@ -191,14 +191,15 @@ def _dots(
         x=_unit_axis("value"), shape=alt.Shape("run:N").scale(domain=list(runs), range=shapes)
     )
     height_px = max(1, len(present)) * (len(runs) * step_px + 14)
-    return _spec(alt.layer(intervals, points.add_params(picked)).properties(height=height_px))
+    return spec_of(alt.layer(intervals, points.add_params(picked)).properties(height=height_px))
 
 
 def _unit_axis(field: str) -> alt.X:
     return alt.X(f"{field}:Q").title(None).scale(domain=[0, 1]).axis(tickCount=6)
 
 
-def _cycled(values: Sequence[str], length: int) -> list[str]:
+def cycled(values: Sequence[str], length: int) -> list[str]:
+    """The first `length` of the values, which begin again where they end."""
     return [values[i % len(values)] for i in range(length)]
 
 
@@ -222,7 +223,7 @@ def _curves(run: Run, series: Sequence[tuple[str, str]], best: int | None, scale
             .axis(values=list(range(1, last + 1, -(-last // 12))), format="d", grid=False),
             y=alt.Y("value:Q").title(None).scale(scale).axis(tickCount=5),
             color=alt.Color("series:N")
-            .scale(domain=names, range=_cycled(SERIES, len(names)))
+            .scale(domain=names, range=cycled(SERIES, len(names)))
             .legend(symbolType="stroke", symbolSize=400),
             strokeDash=alt.StrokeDash("series:N").scale(domain=names, range=_DASHES[: len(names)]),
             tooltip=[alt.Tooltip("series:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", format=".4f")],
@@ -232,7 +233,7 @@ def _curves(run: Run, series: Sequence[tuple[str, str]], best: int | None, scale
     rule = kept.mark_rule(strokeWidth=1, strokeDash=[3, 3], stroke=alt.ExprRef("muted_ink")).encode(
         x=alt.X("epoch:Q").scale(epochs)
     )
-    return _spec(alt.layer(rule, lines).properties(height=220))
+    return spec_of(alt.layer(rule, lines).properties(height=220))
 
 
 def _matrix(confusion: Confusion, *, field: str, number_format: str) -> dict[str, Any]:
@@ -277,10 +278,11 @@ def matrix_spec(
         .then(alt.value(alt.ExprRef("ink_on_high")))
         .otherwise(alt.value(alt.ExprRef("ink_on_low"))),
     )
-    return _spec(alt.layer(marks, numbers).properties(height=max(160, 38 * len(classes))))
+    return spec_of(alt.layer(marks, numbers).properties(height=max(160, 38 * len(classes))))
 
 
-def _spec(chart: alt.LayerChart | alt.FacetChart) -> dict[str, Any]:
+def spec_of(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> dict[str, Any]:
+    """The chart as Vega-Lite, without the looks that Altair would add."""
     spec: dict[str, Any] = chart.to_dict()
     spec.pop("config", None)  # Altair's own theme
     return spec

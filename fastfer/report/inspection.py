@@ -35,7 +35,19 @@ def summary_of(info: DatasetInfo) -> dict[str, Any]:
 
 
 def write_sheet(shards: Path, dataset: str, variant: str, out: Path, *, seed: int = 0) -> Path:
-    """Write a JPEG with some random faces of each class, a row each, to `out`.
+    """Write `sample_sheet` to `out`.
+
+    Raises:
+        InputError: the variant is not there.
+    """
+    sheet = sample_sheet(shards, dataset, variant, seed=seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, sheet)
+    return out
+
+
+def sample_sheet(shards: Path, dataset: str, variant: str, *, seed: int = 0) -> bytes:
+    """Some random faces of each class, a row each, as JPEG.
 
     Raises:
         InputError: the variant is not there.
@@ -54,6 +66,4 @@ def write_sheet(shards: Path, dataset: str, variant: str, out: Path, *, seed: in
                 )
         blank = Tile(np.full((1, 1), 255, np.uint8), ("no more" if rows else f"no {name}",))
         tiles += [blank] * (COLUMNS - len(rows))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, contact_sheet(tiles, f"{dataset} {variant}: faces of each class"))
-    return out
+    return contact_sheet(tiles, f"{dataset} {variant}: faces of each class")

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 COLUMNS: Final = 8
 TILE_PX: Final = 150
@@ -39,8 +39,7 @@ def contact_sheet(tiles: Sequence[Tile], title: str) -> bytes:
     draw.text((GAP_PX, GAP_PX), title, INK, font)
     for number, tile in enumerate(tiles):
         x, y = GAP_PX + number % COLUMNS * step_x, top + number // COLUMNS * step_y
-        picture = Image.fromarray(tile.img).convert("RGB")
-        picture.thumbnail((TILE_PX, TILE_PX))
+        picture = ImageOps.contain(Image.fromarray(tile.img).convert("RGB"), (TILE_PX, TILE_PX))
         sheet.paste(picture, (x + (TILE_PX - picture.width) // 2, y + (TILE_PX - picture.height) // 2))
         for i, line in enumerate(tile.lines):
             draw.text((x, y + TILE_PX + i * LINE_PX), _cut(line, font), INK, font)

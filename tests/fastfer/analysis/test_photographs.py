@@ -95,6 +95,18 @@ def test_which_face_is_largest_most_central_and_sharpest(tmp_path: Path) -> None
     assert faces["area_share"].to_list() == pytest.approx([50 * 50 / 20_000, 20 * 20 / 20_000])
 
 
+def test_the_largest_face_of_all_is_the_largest_of_those_annotated(raw: Path, expw: Photographs) -> None:
+    truth = read_truth(raw / "demo-expw").select("key", truly="is_largest")
+    several = expw.faces.filter(pl.col("faces_annotated") > 1).join(truth, on="key")
+    found = several.filter("truly")["is_largest"]
+    assert len(found) > 5
+    assert found.mean() > 0.9  # boxes are annotated with some jitter
+    lonely = expw.faces.filter(pl.col("faces_annotated") == 1)
+    assert lonely["is_largest"].all()
+    assert lonely["is_most_central"].all()
+    assert lonely["is_sharpest"].all()
+
+
 def test_a_face_without_a_box_has_no_measures_of_one(tmp_path: Path) -> None:
     aligned = tmp_path / "train" / "1"
     for split in ("train", "test"):
