@@ -1,12 +1,27 @@
-"""Verbs that look at the data before any model does: eda."""
+"""Verbs that look at the data before any model does: eda, dataset-case."""
 
 import argparse
 from typing import Final
 
 from fastfer.cli.console import say, track
 from fastfer.cli.dataset import IMAGES_OPTION, LABELS_OPTION, RAW
-from fastfer.cli.verbs import DATA_ROOT, DATASETS, OUT, REPORTS, SEED, WORKERS, Verb
+from fastfer.cli.study import DATA_ROOTS
+from fastfer.cli.verbs import (
+    DATA_ROOT,
+    DATASETS,
+    OUT,
+    REPORTS,
+    RESULTS,
+    RUNS,
+    SEED,
+    SHARDS,
+    WORKERS,
+    Option,
+    Verb,
+    words,
+)
 from fastfer.datasets import Source
+from fastfer.report.case_text import LOCALES
 from pipelines.errors import InputError
 
 
@@ -41,6 +56,22 @@ def _eda(arguments: argparse.Namespace) -> None:
     say(f"report: {page}")
 
 
+def _dataset_case(arguments: argparse.Namespace) -> None:
+    from fastfer.analysis.case import CaseConfig, make_case  # imports torch: only when it runs
+    from fastfer.report.case import write_case
+
+    if arguments.locale not in LOCALES:
+        raise InputError(f"no locale {arguments.locale!r}: choose one of {', '.join(LOCALES)}")
+    names = ("data_root", "shards", "runs", "results", "detector", "images", "faces", "seed", "workers")
+    config = CaseConfig(datasets=arguments.datasets, **{name: getattr(arguments, name) for name in names})
+    case = make_case(config, track=track, say=say)
+    page = write_case(case, config, arguments.reports / "dataset-case", locale=arguments.locale, track=track)
+    for facts in case.facts:
+        if facts.noise is not None:
+            say(f"suspicious labels of {facts.name}, to be judged: {config.verdicts(facts.name)}")
+    say(f"report: {page}")
+
+
 VERBS: Final = (
     Verb(
         "eda",
@@ -48,5 +79,29 @@ VERBS: Final = (
         (DATASETS, DATA_ROOT, IMAGES_OPTION, LABELS_OPTION, OUT, REPORTS, WORKERS, SEED),
         ("fastfer eda --dataset rafdb+expw", "fastfer eda --dataset expw --data-root ~/ExpW"),
         _eda,
+    ),
+    Verb(
+        "dataset-case",
+        "Are a dataset's photographs and labels less precise than another's? Tables, figures, and what they support.",
+        (
+            Option("datasets", "two datasets side by side, or one", words, ("rafdb", "expw")),
+            Option("locale", f"language of the page: {', '.join(LOCALES)}", str, LOCALES[0]),
+            Option("images", "photographs of each that are searched whole, drawn at random", int, 2000),
+            Option("faces", "faces of each that are described, drawn at random", int, 10_000),
+            Option("detector", "retinaface or mtcnn (default: the dataset's own)"),
+            SEED,
+            DATA_ROOTS,
+            SHARDS,
+            RUNS,
+            RESULTS,
+            REPORTS,
+            WORKERS,
+        ),
+        (
+            "fastfer dataset-case",
+            "fastfer dataset-case --datasets demo-rafdb,demo-expw --locale pt",
+            "fastfer dataset-case --datasets expw --images 5000 --detector mtcnn",
+        ),
+        _dataset_case,
     ),
 )

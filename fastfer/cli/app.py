@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from rich.text import Text
 
-from fastfer.cli import analysis, case, compare, data, dataset, records, results, study, train
+from fastfer.cli import analysis, compare, data, dataset, records, results, study, train
 from fastfer.cli.console import ERR
 from fastfer.cli.verbs import Verb
 from pipelines.errors import InputError
@@ -23,7 +23,6 @@ VERBS: Final[tuple[Verb, ...]] = (
     *compare.VERBS,
     *study.VERBS,
     *results.VERBS,
-    *case.VERBS,
 )
 FULL_OR_FORBIDDEN: Final = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}
 WRONG_USE: Final = 2
