@@ -21,7 +21,6 @@ from fastfer.cli.verbs import (
     words,
 )
 from fastfer.datasets import Source
-from fastfer.report.case_text import LOCALES
 from pipelines.errors import InputError
 
 
@@ -59,13 +58,13 @@ def _eda(arguments: argparse.Namespace) -> None:
 def _dataset_case(arguments: argparse.Namespace) -> None:
     from fastfer.analysis.case import CaseConfig, make_case  # imports torch: only when it runs
     from fastfer.report.case import write_case
+    from fastfer.report.case_text import Speaker
 
-    if arguments.locale not in LOCALES:
-        raise InputError(f"no locale {arguments.locale!r}: choose one of {', '.join(LOCALES)}")
+    speaker = Speaker(arguments.locale)
     names = ("data_root", "shards", "runs", "results", "detector", "images", "faces", "seed", "workers")
     config = CaseConfig(datasets=arguments.datasets, **{name: getattr(arguments, name) for name in names})
     case = make_case(config, track=track, say=say)
-    page = write_case(case, config, arguments.reports / "dataset-case", locale=arguments.locale, track=track)
+    page = write_case(case, config, arguments.reports / "dataset-case", speaker=speaker, track=track)
     for facts in case.facts:
         if facts.noise is not None:
             say(f"suspicious labels of {facts.name}, to be judged: {config.verdicts(facts.name)}")
@@ -85,7 +84,7 @@ VERBS: Final = (
         "Are a dataset's photographs and labels less precise than another's? Tables, figures, and what they support.",
         (
             Option("datasets", "two datasets side by side, or one", words, ("rafdb", "expw")),
-            Option("locale", f"language of the page: {', '.join(LOCALES)}", str, LOCALES[0]),
+            Option("locale", "language of the page: en or pt", str, "en"),
             Option("images", "photographs of each that are searched whole, drawn at random", int, 2000),
             Option("faces", "faces of each that are described, drawn at random", int, 10_000),
             Option("detector", "retinaface or mtcnn (default: the dataset's own)"),

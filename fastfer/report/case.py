@@ -28,16 +28,15 @@ TOLD_SIZES: Final = ("medium", "large")
 """Effects worth a sentence; smaller ones stand in the table."""
 
 
-def write_case(case: Case, config: CaseConfig, out: Path, *, locale: str, track: Track = untracked) -> Path:
+def write_case(case: Case, config: CaseConfig, out: Path, *, speaker: Speaker, track: Track = untracked) -> Path:
     """Write the page, its figures and its tables into the folder `out`; returns the page's path.
 
     Raises:
         InputError: `out` holds something else.
     """
-    speaker = Speaker(locale)
     names = ", ".join(config.datasets)
     document = Document(
-        title=speaker.say("title", datasets=names), sections=list(_sections(case, config, speaker)), lang=locale
+        title=speaker.say("title", datasets=names), sections=list(_sections(case, config, speaker)), lang=speaker.locale
     )
     return write_page(document, out, source=f"{names} in {config.data_root} and {config.shards}", track=track)
 

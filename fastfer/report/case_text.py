@@ -5,6 +5,8 @@ A sentence is chosen by what the numbers support; none claims more than its inte
 
 from typing import Final
 
+from pipelines.errors import InputError
+
 LOCALES: Final = ("en", "pt")
 TEXT: Final[dict[str, dict[str, str]]] = {
     "title": {"en": "How precise are {datasets}?", "pt": "Quão precisos são {datasets}?"},
@@ -201,9 +203,11 @@ WORDS: Final[dict[str, dict[str, str]]] = {
 
 
 class Speaker:
-    """Fills sentences in, in one of `LOCALES`."""
+    """Fills sentences in, in one of `LOCALES`; another one is an `InputError`."""
 
     def __init__(self, locale: str) -> None:
+        if locale not in LOCALES:
+            raise InputError(f"no locale {locale!r}: choose one of {', '.join(LOCALES)}")
         self.locale = locale
 
     def say(self, key: str, **values: object) -> str:

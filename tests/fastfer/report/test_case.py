@@ -48,7 +48,7 @@ def case(config: CaseConfig) -> Case:
 
 @pytest.fixture(scope="module")
 def page(case: Case, config: CaseConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_case(case, config, tmp_path_factory.mktemp("report") / "case", locale="en")
+    return write_case(case, config, tmp_path_factory.mktemp("report") / "case", speaker=Speaker("en"))
 
 
 def test_it_finds_the_truth_of_the_demo(case: Case, config: CaseConfig) -> None:
@@ -138,7 +138,7 @@ def test_a_persons_verdicts_come_back_into_the_page(
     judged = again.facts[0].judged
     assert judged is not None
     assert (judged.n, judged.value) == (5, 0.8)
-    html = write_case(again, config, tmp_path / "case", locale="pt").read_text()
+    html = write_case(again, config, tmp_path / "case", speaker=Speaker("pt")).read_text()
     assert "uma pessoa julgou 5 dos rótulos mais suspeitos; 80,0%" in html
     assert '<html lang="pt">' in html
 
