@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from skimage.feature import hog
 
 from fastfer.evaluation.evaluate import FinishedRun
-from fastfer.evaluation.predict import Preprocessing
 from fastfer.labels import CLASSES
-from fastfer.models import build_model
-from fastfer.training import checkpoint
+from fastfer.training.checkpoint import load_model
 from fastfer.training.run import BEST_NAME
 from fastfer.variants import open_records
 from pipelines.progress import Track, untracked
@@ -100,15 +98,7 @@ def network_features(run: FinishedRun, faces: AlignedFaces, track: Track = untra
     Raises:
         InputError: the run's weights cannot be read.
     """
-    content = checkpoint.load(run.folder / BEST_NAME)
-    preprocessing = Preprocessing(**content["preprocessing"])
-    network = build_model(
-        content["architecture"],
-        channels=preprocessing.channels,
-        num_classes=len(content["classes"]),
-        image_size=preprocessing.image_size,
-    )
-    network.load_state_dict(content["model"])
+    network, preprocessing, _ = load_model(run.folder / BEST_NAME)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network.eval().to(device)
     described = []
