@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from rich.text import Text
 
-from fastfer.cli import compare, data, dataset, records, results, study, train
+from fastfer.cli import compare, data, dataset, records, results, runs, study, train
 from fastfer.cli.console import ERR
 from fastfer.cli.verbs import Verb
 from pipelines.errors import InputError
@@ -19,6 +19,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *data.VERBS,
     *records.VERBS,
     *train.VERBS,
+    *runs.VERBS,
     *compare.VERBS,
     *study.VERBS,
     *results.VERBS,
