@@ -80,7 +80,7 @@ class Result:
     n: int
     scores: dict[str, Interval]  # by the names of METRICS
     per_class: dict[str, dict[str, Any]]  # by class: an Interval for each of CLASS_METRICS, and `support`
-    training: dict[str, Any]  # `seconds`, `best_epoch`, `epochs_run`, `parameters`, as far as known
+    training: dict[str, Any]  # `seconds`, `best_epoch`, `epochs_run`, `parameters`, `flops` and the like, if known
     confusion: Confusion | None
 
 
