@@ -17,7 +17,7 @@ export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report eda balance \
-  train evaluate cross compare study report dataset-case peers test lint format lock
+  train evaluate cross runs compare study report dataset-case peers test lint format lock
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -57,11 +57,13 @@ evaluate: $(READY)  ## test a run: RUN= [DATASET= SPLIT= FLIP=]
 	@$(FASTFER) evaluate $(options)
 cross: $(READY)     ## test every run on the other dataset: [SELECT=]
 	@$(FASTFER) cross $(options)
+runs: $(READY)      ## list runs, or set some side by side: [SELECT= SORT=balanced_accuracy COMPARE=a,b]
+	@$(FASTFER) runs $(options)
 compare: $(READY)   ## paired tests between runs, and spread over seeds: [RUNS=a,b SELECT= TESTED_ON=]
 	@$(FASTFER) compare $(options)
 study: $(READY)     ## the whole matrix: [DATASETS= ARCHS= AUGS= VARIANTS= SEEDS= GPUS= DRY=1], and make train's settings
 	@$(FASTFER) study $(options)
-report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT=]
+report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT= RESULTS=]
 	@$(FASTFER) report $(options)
 dataset-case: $(READY) ## is ExpW less precise than RAF-DB: [DATASETS= LOCALE=en|pt IMAGES= FACES= DETECTOR=]
 	@$(FASTFER) dataset-case $(options)

@@ -130,3 +130,19 @@ def _from_hub(name: str) -> Path:
 def parameter_count(model: "nn.Module") -> int:
     """How many numbers the network learns."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def flops_per_image(arch: str, *, channels: int, num_classes: int, image_size: int) -> int:
+    """Floating-point operations of the forward pass of one image; a multiplication and an addition are two.
+
+    Counted by PyTorch (convolutions, matrix products, attention) on a network of its own, which is built on the CPU and
+    thrown away; random state stays as it is. A ResNet-50 and 224 x 224 px give 8.2e9 and take less than a second.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        model = build_model(arch, channels=channels, num_classes=num_classes, image_size=image_size).eval()
+        with FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, channels, image_size, image_size))
+    return int(counter.get_total_flops())

@@ -9,6 +9,7 @@ import polars as pl
 
 from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, known_scores
 from fastfer.evaluation.metrics import METRICS
+from fastfer.evaluation.paired import paired_difference
 from fastfer.training.log import median_speed
 from fastfer.training.run import read_json
 from pipelines.errors import InputError
@@ -23,6 +24,7 @@ TRAINING: Final = {
     "best_epoch": "best_epoch",
     "epochs_run": "epochs_run",
     "parameters": "parameters",
+    "flops": "flops",
     "peak_rss_mib": "peak_rss_mib",
     "peak_gpu_mib": "peak_gpu_mib",
     "energy_j": "energy_j",
@@ -165,25 +167,13 @@ def _together(told: pl.DataFrame, table: pl.DataFrame, pairs: pl.DataFrame | Non
 
 def _difference(row: dict[str, Any], base: dict[str, Any], pairs: pl.DataFrame | None) -> str:
     """How far a result is above another, with the paired interval if the two were compared."""
-    found = _paired(row, base, pairs)
+    found = None
+    if pairs is not None:
+        found = paired_difference(pairs, HEADLINE, run=row["run"], base=base["run"], tested_on=row["tested_on"])
     if found is None:
         return f"{row[HEADLINE] - base[HEADLINE]:+.3f}"
     value, low, high = found
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
-
-
-def _paired(row: dict[str, Any], base: dict[str, Any], pairs: pl.DataFrame | None) -> Sequence[float] | None:
-    if pairs is None:
-        return None
-    columns = [f"{HEADLINE}_difference{side}" for side in ("", "_low", "_high")]
-    for one, other, sign in ((row, base, 1), (base, row, -1)):
-        chosen = pairs.filter(
-            pl.col("tested_on") == row["tested_on"], pl.col("run_a") == one["run"], pl.col("run_b") == other["run"]
-        )
-        if len(chosen) and None not in (values := chosen.select(columns).row(0)):
-            value, *ends = (sign * number for number in values)
-            return [value, *sorted(ends)]
-    return None
 
 
 def _interval(value: float, low: float | None, high: float | None) -> str:

@@ -13,9 +13,10 @@ from fastfer.balance import BalanceConfig, balance
 from fastfer.cells import EpochView, Say, title, train_and_test, train_on_devices
 from fastfer.config import AUGMENTATIONS, TrainConfig, split_datasets
 from fastfer.datasets.demo import DemoConfig, make_demo_data
-from fastfer.evaluation.compare import Result, compare, read_pairs, shared_tests
+from fastfer.evaluation.compare import Result, compare, shared_tests
 from fastfer.evaluation.cross import CROSS_NAME, counterparts, cross, read_drops
 from fastfer.evaluation.evaluate import FinishedRun, Loading, known_scores, scores_of
+from fastfer.evaluation.paired import read_pairs
 from fastfer.report import PAGE_NAME, make_report
 from fastfer.results import findings, read_results, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
@@ -280,4 +281,6 @@ def _is_known(run: FinishedRun, dataset: str, study: StudyConfig) -> bool:
 
 def _report(study: StudyConfig, outcome: Outcome, track: Track) -> None:
     names = {run.folder.name for run in outcome.runs}
-    outcome.report = make_report(study.train.runs, study.reports / study.name, select=names.__contains__, track=track)
+    outcome.report = make_report(
+        study.train.runs, study.reports / study.name, results=study.tables, select=names.__contains__, track=track
+    )

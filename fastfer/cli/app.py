@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from rich.text import Text
 
-from fastfer.cli import analysis, compare, data, dataset, records, results, study, train
+from fastfer.cli import analysis, compare, data, dataset, records, results, runs, study, train
 from fastfer.cli.console import ERR
 from fastfer.cli.verbs import Verb
 from pipelines.errors import InputError
@@ -20,6 +20,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     *records.VERBS,
     *analysis.VERBS,
     *train.VERBS,
+    *runs.VERBS,
     *compare.VERBS,
     *study.VERBS,
     *results.VERBS,

@@ -17,7 +17,8 @@ SEED_COLUMNS: Final = ("trained", "tested on", "metric", "seeds", "mean", "std",
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from fastfer.evaluation.compare import DIFFERENCES, PAIRS_NAME, SEEDS_NAME, compare
+    from fastfer.evaluation.compare import compare
+    from fastfer.evaluation.paired import DIFFERENCES, PAIRS_NAME, SEEDS_NAME
 
     runs = [run for folder in arguments.runs for run in _runs_of(folder, arguments.select)]
     pairs, seeds = compare(runs, out=arguments.results, tested_on=arguments.tested_on, track=track)

@@ -13,6 +13,8 @@ from rich.text import Text
 OUT: Final = Console(highlight=False)
 ERR: Final = Console(stderr=True, highlight=False)
 LOG_EVERY_S: Final = 15.0
+LOG_WIDTH: Final = 400
+"""Columns that a table may take where no window limits it."""
 
 
 @contextmanager
@@ -61,13 +63,14 @@ def say(text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; the first column to the left, the others to the right."""
-    table = Table(title=title, title_justify="left")
+    """Print a table; the first column to the left, the others to the right. In a log each row is one line."""
+    table = Table(title=Text(title), title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(Text(column), justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    OUT.print(table)
+    out = OUT if OUT.is_terminal else Console(highlight=False, width=LOG_WIDTH)
+    out.print(table)
 
 
 def show_counts(title: str, classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -4,13 +4,19 @@ import argparse
 from typing import Final
 
 from fastfer.cli.console import say, track
-from fastfer.cli.verbs import REPORTS, RUNS, Option, Verb
+from fastfer.cli.verbs import REPORTS, RESULTS, RUNS, Option, Verb
 
 
 def _report(arguments: argparse.Namespace) -> None:
     from fastfer.report import make_report
 
-    page = make_report(arguments.runs, arguments.reports / arguments.name, select=arguments.select, track=track)
+    page = make_report(
+        arguments.runs,
+        arguments.reports / arguments.name,
+        select=arguments.select,
+        results=arguments.results,
+        track=track,
+    )
     say(f"report: {page}")
 
 
@@ -21,10 +27,11 @@ VERBS: Final = (
         (
             RUNS,
             REPORTS,
+            RESULTS,
             Option("name", "the report's folder in --reports", str, "study"),
             Option("select", "only runs whose name matches this pattern", str, "*"),
         ),
-        ("fastfer report", "fastfer report --name demo --select 'demo-*'"),
+        ("fastfer report", "fastfer report --name demo --select 'demo-*' --results results/demo"),
         _report,
     ),
 )

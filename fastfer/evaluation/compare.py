@@ -30,6 +30,7 @@ from scipy.stats import binomtest, chi2
 
 from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun
 from fastfer.evaluation.metrics import METRICS, percentile_interval, resampled_weights
+from fastfer.evaluation.paired import DIFFERENCES, PAIRS_NAME, SEEDS_NAME
 from fastfer.evaluation.weighted import Floats, Ints, gather, weighted_scores
 from fastfer.training.run import read_json
 from pipelines.errors import InputError
@@ -37,12 +38,6 @@ from pipelines.progress import Track, untracked
 from pipelines.records import write_atomically
 
 PREDICTIONS_NAME: Final = "predictions.parquet"
-PAIRS_NAME: Final = "compare.csv"
-SEEDS_NAME: Final = "seeds.csv"
-
-DIFFERENCES: Final = ("accuracy", "balanced_accuracy", "macro_f1")
-"""Scores whose difference between two runs is given. They need the predicted classes only."""
-
 TESTED: Final = {"tested_on": "dataset", "tested_variant": "variant", "split": "split"}
 """What makes a test set: columns here, and their names in `test_set` of `metrics.json`."""
 
@@ -296,12 +291,6 @@ def compare(
     for name, table in ((PAIRS_NAME, pairs), (SEEDS_NAME, seeds)):
         write_atomically(out / name, table.write_csv().encode())
     return pairs, seeds
-
-
-def read_pairs(folder: Path) -> pl.DataFrame | None:
-    """The pairs that `compare` wrote, if it did."""
-    path = folder / PAIRS_NAME
-    return pl.read_csv(path) if path.is_file() else None
 
 
 def shared_tests(results: Sequence[Result]) -> list[list[Result]]:

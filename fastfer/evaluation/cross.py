@@ -7,9 +7,10 @@ from typing import Final
 import polars as pl
 
 from fastfer.datasets import DATASETS
-from fastfer.evaluation.compare import DIFFERENCES, label_and_predicted, resampled_scores
+from fastfer.evaluation.compare import label_and_predicted, resampled_scores
 from fastfer.evaluation.evaluate import AS_USUAL, FinishedRun, Loading, scores_of
 from fastfer.evaluation.metrics import METRICS, percentile_interval
+from fastfer.evaluation.paired import DIFFERENCES
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import write_atomically

@@ -6,6 +6,7 @@ from typing import Final
 
 from fastfer import __version__
 from fastfer.report.content import compose
+from fastfer.report.contrasts import Compared
 from fastfer.report.files import write_figures
 from fastfer.report.latex import latex
 from fastfer.report.naming import file_names
@@ -24,18 +25,21 @@ def make_report(
     *,
     title: str = "Facial expression recognition: the study's runs",
     select: Select = "*",
+    results: Path | None = None,
     track: Track = untracked,
 ) -> Path:
     """Write a report of every run below a folder.
 
     Makes `out/index.html` (one self-contained file), `out/figures/` (each figure as PNG, PDF and SVG) and
-    `out/tables/` (CSV). The folder is made beside `out` and put in its place at the end, so a report is never half old.
+    `out/tables/` (CSV and LaTeX). The folder is made beside `out` and put in its place at the end, so a report is
+    never half old.
 
     Args:
         runs_root: the folder that holds the run folders.
         out: the report's folder; an earlier report there is replaced.
         title: the page's heading.
         select: which runs, by the names of their folders: a glob pattern such as `demo-*`, or what says so of a name.
+        results: the folder of what `make compare` wrote, for paired intervals and tests.
         track: told of each figure drawn.
 
     Returns:
@@ -45,7 +49,10 @@ def make_report(
         InputError: no run is there or none matches, a run's file is broken, or `out` holds something else.
     """
     runs = read_runs(runs_root, select)
-    return write_page(compose(runs, title), out, source=f"{len(runs)} runs in {runs_root}", track=track)
+    compared = Compared.read(results)
+    return write_page(
+        compose(runs, title, compared, results), out, source=f"{len(runs)} runs in {runs_root}", track=track
+    )
 
 
 def write_page(page: Page, out: Path, *, source: str, track: Track = untracked) -> Path:

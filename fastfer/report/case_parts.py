@@ -44,7 +44,7 @@ def comparison_table(compared: Sequence[Compared], names: Sequence[str], speaker
     columns += [
         Column(key="delta", title=speaker.word("effect"), kind="number", digits=2),
         Column(key="size", title=speaker.word("size")),
-        Column(key="p", title=speaker.word("p"), kind="number", digits=3, floor=0.001),
+        Column(key="p", title=speaker.word("p"), kind="p"),
     ]
     return Table(name="photographs", title=speaker.say("photographs"), columns=tuple(columns), records=records)
 

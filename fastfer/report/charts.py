@@ -28,6 +28,8 @@ _ACCURACY_SERIES: Final = (
 )
 _DASHES: Final = ([1, 0], [6, 3], [2, 2])
 _SCORE_FORMAT: Final = ".3f"
+UNIT: Final = alt.Scale(domain=[0, 1])
+"""Of scores."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +64,7 @@ def metric_figure(dataset: str, results: Labelled) -> Figure:
             "Points with 95% intervals. ↑ higher is better, ↓ lower is better. "
             "Values below 0 (MCC, kappa) and log loss are in the table."
         ),
-        spec=_dots(rows, runs=[label for label, _ in results], whats=[_with_arrow(metric) for metric in METRICS]),
+        spec=dots(rows, runs=[label for label, _ in results], whats=[_with_arrow(metric) for metric in METRICS]),
         legend=tuple(label for label, _ in results),
     )
 
@@ -81,7 +83,7 @@ def class_figure(dataset: str, results: Labelled) -> Figure:
         name=f"classes-{dataset}",
         title=f"F1 by class on the {dataset} test set",
         note="Points with 95% intervals, higher is better ↑; in brackets the faces of the class in the test set.",
-        spec=_dots(rows, runs=[label for label, _ in results], whats=list(titles.values())),
+        spec=dots(rows, runs=[label for label, _ in results], whats=list(titles.values())),
         legend=tuple(label for label, _ in results),
     )
 
@@ -98,7 +100,7 @@ def cross_figure(dataset: str, runs: Sequence[tuple[str, Run]]) -> Figure:
         name=f"cross-{dataset}",
         title=f"Trained on {dataset}: balanced accuracy by test set",
         note="Points with 95% intervals, higher is better ↑; the gap between the sets is what does not carry over.",
-        spec=_dots(rows, runs=tested, whats=[label for label, _ in runs], legend_title="test set"),
+        spec=dots(rows, runs=tested, whats=[label for label, _ in runs], legend_title="test set"),
         legend=tuple(tested),
     )
 
@@ -163,11 +165,25 @@ def _numbers(interval: dict[str, float | None]) -> Row:
     return {key: interval[key] for key in ("value", "low", "high")}
 
 
-def _dots(
-    rows: Iterable[Row], *, runs: Sequence[str], whats: Sequence[str], legend_title: str = "run"
+def dots(
+    rows: Iterable[Row],
+    *,
+    runs: Sequence[str],
+    whats: Sequence[str],
+    legend_title: str = "run",
+    scale: alt.Scale = UNIT,
 ) -> dict[str, Any]:
-    """Points with intervals on 0..1: a band for each `what`, in it a line for each `run`."""
-    drawn = [row for row in rows if row["value"] is not None and row["value"] >= 0]
+    """Points with intervals: a band for each `what`, in it a line for each `run`.
+
+    Args:
+        rows: `what`, `run`, and `value` with its `low` and `high`; values off the scale are left out.
+        runs: the order of the lines.
+        whats: the order of the bands.
+        legend_title: what a line is.
+        scale: the horizontal one; where it holds zero inside, a line stands there.
+    """
+    lowest, highest = scale["domain"]
+    drawn = [row for row in rows if row["value"] is not None and lowest <= row["value"] <= highest]
     present = {row["what"] for row in drawn}
     step_px = 15 if len(runs) <= 8 else 9
     picked = alt.selection_point(fields=["run"], bind="legend", name="picked")
@@ -186,16 +202,18 @@ def _dots(
         ],
     )
     shapes = [SHAPES[i // len(SERIES) % len(SHAPES)] for i in range(len(runs))]
-    intervals = base.mark_rule(strokeWidth=2, clip=True).encode(x=_unit_axis("low"), x2="high:Q")
+    intervals = base.mark_rule(strokeWidth=2, clip=True).encode(x=_axis("low", scale), x2="high:Q")
     points = base.mark_point(filled=True, size=58).encode(
-        x=_unit_axis("value"), shape=alt.Shape("run:N").scale(domain=list(runs), range=shapes)
+        x=_axis("value", scale), shape=alt.Shape("run:N").scale(domain=list(runs), range=shapes)
     )
     height_px = max(1, len(present)) * (len(runs) * step_px + 14)
-    return spec_of(alt.layer(intervals, points.add_params(picked)).properties(height=height_px))
+    zero = alt.Chart(alt.InlineData(values=[{"zero": 0}] if lowest < 0 else []))
+    middle = zero.mark_rule(strokeWidth=1, stroke=alt.ExprRef("muted_ink")).encode(x=_axis("zero", scale))
+    return spec_of(alt.layer(middle, intervals, points.add_params(picked)).properties(height=height_px))
 
 
-def _unit_axis(field: str) -> alt.X:
-    return alt.X(f"{field}:Q").title(None).scale(domain=[0, 1]).axis(tickCount=6)
+def _axis(field: str, scale: alt.Scale) -> alt.X:
+    return alt.X(f"{field}:Q").title(None).scale(scale).axis(tickCount=6)
 
 
 def cycled(values: Sequence[str], length: int) -> list[str]:

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from fastfer.report import charts, commands, tables
 from fastfer.report.charts import Figure
-from fastfer.report.document import Missing, Picture
+from fastfer.report.comparisons import comparison_sections
+from fastfer.report.contrasts import Compared
+from fastfer.report.document import Missing, Picture, Section
 from fastfer.report.naming import run_labels
 from fastfer.report.runs import Result, Run
 from fastfer.report.settings import flattened, split_shared
 from fastfer.report.summary import Headline, Unfinished, headlines, unfinished
 from fastfer.report.tables import Table
+
+NOTHING_COMPARED: Final = Compared()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +64,7 @@ class Report:
     unfinished: list[Unfinished]
     runs_table: Table
     datasets: list[DatasetSection]
+    comparisons: dict[str, Section]  # by their anchors
     runs: list[RunSection]
     cross: CrossSection
     cost: Table
@@ -70,6 +77,8 @@ class Report:
         """Every figure, in the order of the page."""
         for compared in self.datasets:
             yield from compared.figures
+        for section in self.comparisons.values():
+            yield from section.figures
         for run in self.runs:
             yield from run.figures
         yield from self.cross.figures
@@ -81,6 +90,8 @@ class Report:
         yield self.runs_table
         for compared in self.datasets:
             yield from compared.tables
+        for section in self.comparisons.values():
+            yield from section.tables
         yield from (self.cross.table, self.cost, self.confusion)
 
     def pictures(self) -> Iterator[Picture]:
@@ -88,7 +99,9 @@ class Report:
         yield from ()
 
 
-def compose(runs: Sequence[Run], title: str) -> Report:
+def compose(
+    runs: Sequence[Run], title: str, compared: Compared = NOTHING_COMPARED, results: Path | None = None
+) -> Report:
     """Work out the whole report; nothing is drawn or written yet."""
     labels = run_labels(runs)
     shared_config, own_configs = split_shared([flattened(run.config) for run in runs])
@@ -101,6 +114,7 @@ def compose(runs: Sequence[Run], title: str) -> Report:
         unfinished=unfinished(runs),
         runs_table=tables.runs_table(runs, labels),
         datasets=_dataset_sections(runs, labels),
+        comparisons=comparison_sections(runs, labels, compared, results),
         runs=[_run_section(run, labels[run.name], *own[run.name]) for run in runs],
         cross=_cross_section(runs, labels),
         cost=tables.cost_table(runs, labels),

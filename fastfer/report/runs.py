@@ -80,7 +80,7 @@ class Result:
     n: int
     scores: dict[str, Interval]  # by the names of METRICS
     per_class: dict[str, dict[str, Any]]  # by class: an Interval for each of CLASS_METRICS, and `support`
-    training: dict[str, Any]  # `seconds`, `best_epoch`, `epochs_run`, `parameters`, as far as known
+    training: dict[str, Any]  # `seconds`, `best_epoch`, `epochs_run`, `parameters`, `flops` and the like, if known
     confusion: Confusion | None
 
 
@@ -117,17 +117,31 @@ def read_runs(runs_root: Path, select: Select = "*") -> list[Run]:
     Raises:
         InputError: no run is there or none matches, or a file of a run is broken.
     """
+    return [read_run(folder) for folder in run_folders(runs_root, select)]
+
+
+def run_folders(runs_root: Path, select: Select = "*") -> list[Path]:
+    """The run folders below a folder, in the order of their names.
+
+    Raises:
+        InputError: no run is there or none matches.
+    """
     selects = select if callable(select) else partial(fnmatchcase, pat=select)
     folders = sorted(path.parent for path in runs_root.glob("*/config.json"))
     chosen = [folder for folder in folders if selects(folder.name)]
     if not chosen:
         wanted = f" matches {select!r}" if isinstance(select, str) else " is wanted"
         found = f"none of the {len(folders)} runs in {runs_root}{wanted}" if folders else f"no run in {runs_root}"
-        raise InputError(f"nothing to report, {found}: make train ARCH=efficientnet AUG=online makes one")
-    return [_read_run(folder) for folder in chosen]
+        raise InputError(f"nothing to show, {found}: make train ARCH=efficientnet AUG=online makes one")
+    return chosen
 
 
-def _read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
+    """Read a run's folder.
+
+    Raises:
+        InputError: one of its files is broken.
+    """
     environment, epochs = folder / "environment.json", folder / "epochs.csv"
     config = _read_json(folder / "config.json")
     together = str(config.get("dataset")).split("+")

@@ -1,6 +1,6 @@
 """The report's tables: each the same records as rows of the page and as a CSV file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -12,6 +12,8 @@ from fastfer.report.runs import Result, Run
 Record: TypeAlias = dict[str, Any]
 
 NOT_MEASURED: Final = "not measured"
+SMALLEST_P: Final = 0.001
+"""Smaller p-values are only said to be so; the CSV has them all."""
 _HEADLINE_METRICS: Final = ("balanced_accuracy", "accuracy", "macro_f1")
 _TITLES: Final = {metric.name: f"{metric.title} {metric.arrow}" for metric in METRICS}
 _UNKNOWN: Final = {"value": None, "low": None, "high": None}
@@ -19,15 +21,14 @@ _UNKNOWN: Final = {"value": None, "low": None, "high": None}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One column: `score` holds an interval, the other kinds plain values."""
+    """One column: `score` and `difference` hold intervals, the other kinds plain values."""
 
     key: str
     title: str
-    kind: Literal["text", "number", "score"] = "text"
+    kind: Literal["text", "number", "score", "difference", "p"] = "text"
     digits: int = 0
     best: Literal["high", "low", None] = None  # the best of the column is marked
     absent: str = "–"
-    floor: float | None = None  # smaller numbers are shown as below it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,11 +63,11 @@ class Table:
         values: dict[str, list[Any]] = {}
         for column in self.columns:
             found = [record[column.key] for record in self.records]
-            if column.kind == "score":
+            if column.kind in _INTERVALS:
                 for suffix, part in (("", "value"), ("_low", "low"), ("_high", "high")):
                     values[column.key + suffix] = [interval[part] for interval in found]
             else:
-                values[column.key] = found if column.kind == "number" else list(map(str, found))
+                values[column.key] = list(map(str, found)) if column.kind == "text" else found
         return pl.DataFrame(values, infer_schema_length=None, strict=False)
 
     def _best(self, column: Column) -> float | None:
@@ -90,12 +91,30 @@ def _cell(column: Column, value: Any, best: float | None) -> Cell:
     number = _number(value)
     if number is None:
         return Cell(text=column.absent, sort=None, is_number=True)
-    detail = f"{value['low']:.3f}–{value['high']:.3f}" if column.kind == "score" and value["low"] is not None else ""
-    digits = 3 if column.kind == "score" else column.digits
-    text = f"{number:,.{digits}f}"
-    if column.floor is not None and number < column.floor:
-        text = f"< {column.floor:,.{digits}f}"
+    detail = ""
+    if column.kind in _INTERVALS and value["low"] is not None:
+        detail = _INTERVALS[column.kind](value["low"], value["high"])
+    text = _NUMBERS[column.kind](number, column.digits)
     return Cell(text=text, sort=number, detail=detail, is_number=True, is_best=number == best)
+
+
+def signed(number: float) -> str:
+    """A difference, with a minus that is no hyphen."""
+    return f"{number:+.3f}".replace("-", "−")
+
+
+_NUMBERS: Final[dict[str, Callable[[float, int], str]]] = {
+    "number": lambda number, digits: f"{number:,.{digits}f}",
+    "score": lambda number, _: f"{number:,.3f}",
+    "difference": lambda number, _: signed(number),
+    "p": lambda number, _: f"{number:.3f}" if number >= SMALLEST_P else f"<{SMALLEST_P}",
+}
+"""How the values of a kind are shown."""
+_INTERVALS: Final[dict[str, Callable[[float, float], str]]] = {
+    "score": lambda low, high: f"{low:.3f}–{high:.3f}",
+    "difference": lambda low, high: f"{signed(low)} to {signed(high)}",
+}
+"""Likewise the intervals of those kinds that have one."""
 
 
 def runs_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
@@ -192,7 +211,7 @@ def cross_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
 
 
 def cost_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
-    """Time, speed and memory of every run that has logged an epoch or ended."""
+    """Time, speed, memory and work of every run that has logged an epoch or ended."""
     columns = (
         Column(key="run", title="Run"),
         Column(key="dataset", title="Dataset"),
@@ -206,6 +225,8 @@ def cost_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
                 ("peak_rss_mib", "Peak memory MiB ↓", 0),
                 ("peak_gpu_mib", "Peak GPU memory MiB ↓", 0),
                 ("parameters", "Parameters", 0),
+                ("gflops", "GFLOPs per image ↓", 2),
+                ("energy_j", "Energy J ↓", 0),
             )
         ),
     )
@@ -220,7 +241,8 @@ def cost_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
 def _cost(run: Run) -> Record:
     """Totals of the run; the epoch and its speed are medians over epochs, memory the peak of all."""
     training = run.result.training if run.result else {}
-    cost: Record = {key: training.get(key) for key in ("seconds", "parameters")}
+    cost: Record = {key: training.get(key) for key in ("seconds", "parameters", "energy_j")}
+    cost["gflops"] = None if (flops := training.get("flops")) is None else flops / 1e9
     measured: Record = dict.fromkeys(("epoch_s", "images_per_s", "loader_wait", "peak_rss_mib", "peak_gpu_mib"))
     if run.epochs is not None:
         both = pl.col("train_seconds").is_not_null() & pl.col("loader_wait_s").is_not_null()

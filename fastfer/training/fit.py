@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from fastfer.config import MONITORS, PRECISIONS, TrainConfig
-from fastfer.models import parameter_count
+from fastfer.models import flops_per_image, parameter_count
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.learner import Learner, Stopped
@@ -145,11 +145,18 @@ class _Training:
         )
 
     def _summary(self) -> dict[str, Any]:
+        settings, info = self._run.settings, self._run.info
         return {
             "seconds": self.state.seconds,
             "best_epoch": self.state.stopping.best_epoch,
             "epochs_run": self.state.stopping.epoch,
             "parameters": parameter_count(self._learner.network),
+            "flops": flops_per_image(
+                settings["model"],
+                channels=info.channels,
+                num_classes=len(info.classes),
+                image_size=settings["image_size"],
+            ),
             "left_out": {part.dataset: part.left_out for part in self._run.parts},
             "peak_rss_mib": max((row.peak_rss_mib for row in self.state.rows), default=None),
             "peak_gpu_mib": max((row.peak_gpu_mib or 0 for row in self.state.rows), default=0) or None,

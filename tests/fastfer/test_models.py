@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from fastfer.config import RECIPES, TrainConfig
-from fastfer.models import ARCHITECTURES, build_model, parameter_count, timm_name
+from fastfer.models import ARCHITECTURES, build_model, flops_per_image, parameter_count, timm_name
 from pipelines.errors import InputError
 
 
@@ -34,6 +34,14 @@ def test_builds_for_gray_64_px_and_takes_a_training_step(arch: str) -> None:
     changed = [not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)]
     assert sum(changed) > 0.9 * len(changed)
     assert parameter_count(model) == sum(tensor.numel() for tensor in before)
+
+
+@pytest.mark.parametrize(("arch", "gmacs"), [("resnet", 4.1), ("efficientnet", 0.4), ("vit", 4.6)])
+def test_flops_are_twice_the_published_multiplications_and_draw_nothing(arch: str, gmacs: float) -> None:
+    state = torch.random.get_rng_state()
+    found = flops_per_image(arch, channels=3, num_classes=1000, image_size=224)
+    assert found / 2e9 == pytest.approx(gmacs, rel=0.05)  # timm's results table, rounded to a tenth
+    assert torch.equal(state, torch.random.get_rng_state())
 
 
 def test_every_architecture_of_the_study_has_a_recipe() -> None:

@@ -1,5 +1,7 @@
 """A small matrix: planned, run, gone on with, done, and told."""
 
+import html
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +94,78 @@ def test_the_table_has_a_row_for_every_run_and_test_set(small: StudyConfig) -> N
         assert {f"{metric.name}_low", f"{metric.name}_high"} <= set(table.columns)
     assert table["train_seconds"].min() > 0  # type: ignore[operator]
     assert table["peak_gpu_mib"].null_count() == len(table)  # not measured here, never 0
+
+
+def test_the_report_says_the_numbers_of_the_table(done: Outcome, small: StudyConfig) -> None:
+    results = pl.read_parquet(small.tables / "results.parquet")
+    tables = report_tables(done)
+    folders = {(row["dataset"], row["run"]): row["folder"] for row in tables["runs"].iter_rows(named=True)}
+    same = {"n": "n", "epochs_run": "epochs_run", "seconds": "train_seconds"}
+    same |= {name: name for name in ("parameters", "images_per_s", "peak_rss_mib", "peak_gpu_mib", "energy_j")}
+    same |= {f"{metric.name}{side}": f"{metric.name}{side}" for metric in METRICS for side in ("", "_low", "_high")}
+    checked = 0
+    for name in ("runs", "cross", "time-and-memory", *(f"metrics-{dataset}" for dataset in (*DEMO_SETS, TOGETHER))):
+        for line in tables[name].iter_rows(named=True):
+            trained_on = line.get("dataset") or line.get("trained_on") or name.removeprefix("metrics-")
+            tested_on = line.get("tested_on") or trained_on
+            run = pl.col("run") == folders[trained_on, line["run"]]
+            row = results.row(by_predicate=run & (pl.col("tested_on") == tested_on), named=True)
+            for column in line.keys() & same.keys():
+                assert line[column] == row[same[column]], (name, column)
+                checked += 1
+    assert checked > 500
+    for line in tables["time-and-memory"].iter_rows(named=True):
+        assert line["gflops"] == results["flops"][0] / 1e9
+
+
+def test_the_report_contrasts_the_numbers_of_the_table(done: Outcome, small: StudyConfig) -> None:
+    results = pl.read_parquet(small.tables / "results.parquet").filter(pl.col("variant") != "raw")
+
+    def scored(**where: str) -> float:
+        row = results.row(
+            by_predicate=pl.all_horizontal(pl.col(key) == value for key, value in where.items()), named=True
+        )
+        return float(row["balanced_accuracy"])
+
+    tables = report_tables(done)
+    assert len(tables["augmentation"]) == 3
+    for line in tables["augmentation"].iter_rows(named=True):
+        at_home = {"trained_on": line["trained_on"], "tested_on": line["trained_on"]}
+        assert line["balanced_accuracy_base"] == scored(**at_home, aug="none")
+        assert line["balanced_accuracy_run"] == scored(**at_home, aug=line["aug"])
+    assert len(tables["together"]) == 4
+    for line in tables["together"].iter_rows(named=True):
+        test = {"tested_on": line["tested_on"], "aug": line["aug"]}
+        assert line["balanced_accuracy_base"] == scored(**test, trained_on=line["tested_on"])
+        assert line["balanced_accuracy_run"] == scored(**test, trained_on=TOGETHER)
+    pairs = pl.read_csv(small.tables / "compare.csv")
+    for line in [*tables["augmentation"].iter_rows(named=True), *tables["together"].iter_rows(named=True)]:
+        assert abs(line["balanced_accuracy_difference"]) in [
+            pytest.approx(abs(found)) for found in pairs["balanced_accuracy_difference"]
+        ]
+        assert line["balanced_accuracy_difference_low"] <= line["balanced_accuracy_difference"]
+
+
+def test_the_page_shows_the_numbers_of_its_tables(done: Outcome) -> None:
+    tables = report_tables(done)
+    assert done.report is not None
+    shown = done.report.read_text().split('<div class="table">')[1:]
+    for part in shown:
+        (name,) = re.findall(r'href="tables/([^"]+)\.csv"', part)
+        frame = tables.pop(name)
+        values = frame.drop(column for column in frame.columns if column.endswith(("_low", "_high")))
+        cells = [html.unescape(cell) for cell in re.findall(r'data-sort="([^"]*)"', part)]
+        expected = [value for row in values.rows() for value in row]
+        assert len(cells) == len(expected), name
+        for cell, value in zip(cells, expected, strict=True):
+            assert cell == ("" if value is None else str(value)) or float(cell) == value, name
+    assert set(tables) == {"confusion"}  # on the page the matrices are drawn
+
+
+def report_tables(done: Outcome) -> dict[str, pl.DataFrame]:
+    """The CSV files of a study's report, by name."""
+    assert done.report is not None
+    return {path.stem: pl.read_csv(path) for path in (done.report.parent / "tables").glob("*.csv")}
 
 
 def test_the_findings_tell_of_all_four_questions(done: Outcome) -> None:

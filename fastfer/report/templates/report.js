@@ -3,20 +3,23 @@
   const { themes, figures } = JSON.parse(document.getElementById("charts").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const boxes = [...document.querySelectorAll(".chart")];
-  const drawn = new Map(); // box -> what it was drawn with: {columns, theme, view}
+  const drawn = new Map(); // box -> what it was drawn with: {columns, labels, theme, view}
   let printing = false;
 
-  const columnsOf = (box) => Math.max(1, Math.floor(box.clientWidth / figures[box.dataset.chart].legend_px));
+  // Names beside the plot take two fifths of a narrow box at most, and the legend stands above the rest.
+  const labelsOf = (box) => Math.min(themes.light.axis.labelLimit, Math.floor(box.clientWidth * 0.4));
+  const columnsOf = (box) => Math.max(1, Math.floor((box.clientWidth * 0.6) / figures[box.dataset.chart].legend_px));
   const themeOf = () => (dark.matches && !printing ? "dark" : "light");
 
   async function draw(box) {
-    const columns = columnsOf(box), theme = themeOf(), before = drawn.get(box);
-    if (before && before.columns === columns && before.theme === theme) return;
-    const now = { columns, theme };
+    const columns = columnsOf(box), labels = labelsOf(box), theme = themeOf(), before = drawn.get(box);
+    if (before && before.columns === columns && before.labels === labels && before.theme === theme) return;
+    const now = { columns, labels, theme };
     drawn.set(box, now);
     const { spec } = figures[box.dataset.chart];
     const looks = themes[theme];
-    const config = { ...looks, legend: { ...looks.legend, columns } };
+    const axis = { ...looks.axis, labelLimit: labels };
+    const config = { ...looks, axis, legend: { ...looks.legend, columns } };
     const options = { mode: "vega-lite", renderer: "svg", actions: false, tooltip: { theme }, config };
     const embedded = await vegaEmbed(box, spec, options);
     if (before?.embedded) before.embedded.finalize();

@@ -15,7 +15,6 @@ from scipy.stats import binomtest
 from fastfer.cli.compare import VERBS
 from fastfer.config import TrainConfig, run_name, settings_of
 from fastfer.evaluation.compare import (
-    DIFFERENCES,
     EXACT_BELOW,
     UNTESTED,
     Result,
@@ -30,6 +29,7 @@ from fastfer.evaluation.compare import (
 )
 from fastfer.evaluation.evaluate import FinishedRun, finished_runs
 from fastfer.evaluation.metrics import METRICS, score
+from fastfer.evaluation.paired import DIFFERENCES
 from fastfer.training.run import write_json
 from pipelines.errors import InputError
 

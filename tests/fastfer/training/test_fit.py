@@ -15,6 +15,7 @@ from fastfer.config import TrainConfig
 from fastfer.evaluation.cross import cross
 from fastfer.evaluation.evaluate import FinishedRun, evaluate, finished_runs
 from fastfer.evaluation.metrics import METRICS
+from fastfer.models import flops_per_image
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.fit import fit
@@ -24,7 +25,7 @@ from fastfer.training.run import Run
 from pipelines.errors import InputError
 from pipelines.progress import untracked
 from pipelines.records import info_sha256, read_manifest, sha256
-from tests.fastfer.conftest import DEMO_SETS
+from tests.fastfer.conftest import DEMO_SETS, SIZE_PX
 
 
 def train_config(shards: Path, runs: Path, **changes: object) -> TrainConfig:
@@ -70,6 +71,8 @@ def test_a_run_folder_holds_what_the_design_says(runs: Path) -> None:
     assert lines[0]["peak_gpu_mib"] == ""  # not measured here, never 0
     assert list(run.folder.glob("events.out.tfevents.*"))
     assert json.loads((run.folder / "config.json").read_text())["model"] == "resnet10t"
+    flops = flops_per_image("resnet10t", channels=1, num_classes=7, image_size=SIZE_PX)
+    assert run.summary["flops"] == flops > 0
 
 
 def test_metrics_and_predictions_cover_the_whole_test_split(shards: Path, runs: Path) -> None:
