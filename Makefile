@@ -27,7 +27,7 @@ setup: $(READY)  ## make the environment in .venv (8 GB, a few minutes)
 demo: $(READY)   ## data, records, training, tests and report of a small study, from nothing
 	@$(FASTFER) demo $(options)
 clean-demo:      ## remove what the demo made
-	rm -rf data/raw/demo-* data/raw/.demo-* data/shards/demo-* data/cache runs/demo-* results/demo reports/demo
+	rm -rf data/raw/demo-* data/raw/.demo-* data/shards/demo-* data/cache runs/demo-* results/demo reports/demo reports/eda-demo-*
 
 demo-data: $(READY) ## make the two demo datasets: [OUT= SEED= FACES= LABEL_NOISE=]
 	@$(FASTFER) demo-data $(options)
