@@ -63,7 +63,7 @@ compare: $(READY)   ## paired tests between runs, and spread over seeds: [RUNS=a
 	@$(FASTFER) compare $(options)
 study: $(READY)     ## the whole matrix: [DATASETS= ARCHS= AUGS= VARIANTS= SEEDS= GPUS= DRY=1], and make train's settings
 	@$(FASTFER) study $(options)
-report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT= RESULTS=]
+report: $(READY)    ## the HTML report, figures and tables: [NAME= SELECT= RESULTS= LOCALE=pt]
 	@$(FASTFER) report $(options)
 dataset-case: $(READY) ## is ExpW less precise than RAF-DB: [DATASETS= LOCALE=en|pt IMAGES= FACES= DETECTOR=]
 	@$(FASTFER) dataset-case $(options)

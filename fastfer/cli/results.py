@@ -15,6 +15,7 @@ def _report(arguments: argparse.Namespace) -> None:
         arguments.reports / arguments.name,
         select=arguments.select,
         results=arguments.results,
+        lang=arguments.locale,
         track=track,
     )
     say(f"report: {page}")
@@ -28,6 +29,7 @@ VERBS: Final = (
             RUNS,
             REPORTS,
             RESULTS,
+            Option("locale", "language of the page, its figures and tables: en or pt", str, "en"),
             Option("name", "the report's folder in --reports", str, "study"),
             Option("select", "only runs whose name matches this pattern", str, "*"),
         ),

@@ -9,6 +9,7 @@ from fastfer.report.content import compose
 from fastfer.report.contrasts import Compared
 from fastfer.report.files import write_figures
 from fastfer.report.latex import latex
+from fastfer.report.locale import locale_of
 from fastfer.report.naming import file_names
 from fastfer.report.page import GENERATOR, Page, render
 from fastfer.report.runs import Select, read_runs
@@ -23,7 +24,8 @@ def make_report(
     runs_root: Path,
     out: Path,
     *,
-    title: str = "Facial expression recognition: the study's runs",
+    title: str | None = None,
+    lang: str = "en",
     select: Select = "*",
     results: Path | None = None,
     track: Track = untracked,
@@ -37,7 +39,8 @@ def make_report(
     Args:
         runs_root: the folder that holds the run folders.
         out: the report's folder; an earlier report there is replaced.
-        title: the page's heading.
+        title: the page's heading, if not the usual one.
+        lang: the language of all labels, see `locale_of`.
         select: which runs, by the names of their folders: a glob pattern such as `demo-*`, or what says so of a name.
         results: the folder of what `make compare` wrote, for paired intervals and tests.
         track: told of each figure drawn.
@@ -46,12 +49,17 @@ def make_report(
         The path of `index.html`.
 
     Raises:
-        InputError: no run is there or none matches, a run's file is broken, or `out` holds something else.
+        InputError: there is no such language, no run is there or none matches, a run's file is broken, or `out` holds
+            something else.
     """
+    _ = locale_of(lang)
     runs = read_runs(runs_root, select)
     compared = Compared.read(results)
     return write_page(
-        compose(runs, title, compared, results), out, source=f"{len(runs)} runs in {runs_root}", track=track
+        compose(runs, title, compared, results, _),
+        out,
+        source=_("{count} runs in {folder}", count=len(runs), folder=runs_root),
+        track=track,
     )
 
 
@@ -63,7 +71,12 @@ def write_page(page: Page, out: Path, *, source: str, track: Track = untracked) 
     """
     _refuse_foreign(out)
     now = datetime.now().astimezone()
-    made = f"Made {now:%Y-%m-%d %H:%M %Z} by fastfer {__version__} from {source}"
+    made = locale_of(page.lang)(
+        "Made {when} by fastfer {version} from {source}",
+        when=f"{now:%Y-%m-%d %H:%M %Z}",
+        version=__version__,
+        source=source,
+    )
     with replacing(out) as folder:
         _write(page, folder, made, track)
     return out / PAGE_NAME

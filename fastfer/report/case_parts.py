@@ -81,7 +81,7 @@ def class_matrix(
         for i, row in enumerate(classes)
         for j, column in enumerate(classes)
     ]
-    spec = matrix_spec(cells, classes, field="share", highest=1, number_format=".2f", axes=axes)
+    spec = matrix_spec(cells, classes, field="share", highest=1, number_format=".2f", axes=axes, share=title)
     return Figure(name=name, title=title, note=note, spec=spec, subject=subject)
 
 

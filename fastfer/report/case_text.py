@@ -5,9 +5,8 @@ A sentence is chosen by what the numbers support; none claims more than its inte
 
 from typing import Final
 
-from pipelines.errors import InputError
+from fastfer.report.locale import locale_of
 
-LOCALES: Final = ("en", "pt")
 TEXT: Final[dict[str, dict[str, str]]] = {
     "title": {"en": "How precise are {datasets}?", "pt": "Quão precisos são {datasets}?"},
     "summary": {"en": "What the numbers support", "pt": "O que os números sustentam"},
@@ -203,12 +202,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
 
 
 class Speaker:
-    """Fills sentences in, in one of `LOCALES`; another one is an `InputError`."""
+    """Fills sentences in, in the language of a code (see `locale_of`)."""
 
     def __init__(self, locale: str) -> None:
-        if locale not in LOCALES:
-            raise InputError(f"no locale {locale!r}: choose one of {', '.join(LOCALES)}")
-        self.locale = locale
+        self.locale = locale_of(locale).lang
 
     def say(self, key: str, **values: object) -> str:
         """The sentence called `key`, its places filled."""

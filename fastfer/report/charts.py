@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import altair as alt
 
 from fastfer.evaluation.metrics import METRICS, Metric
+from fastfer.report.locale import Locale
 from fastfer.report.runs import Confusion, Result, Run
 from fastfer.report.theme import SERIES, SHAPES
 
@@ -49,29 +50,31 @@ class Figure:
         return f"{self.title}: {self.subject}" if self.subject else self.title
 
 
-def metric_figure(dataset: str, results: Labelled) -> Figure:
+def metric_figure(dataset: str, results: Labelled, _: Locale) -> Figure:
     """All bounded metrics of the runs tested on one dataset."""
     rows = [
-        {"run": label, "what": _with_arrow(metric), **_numbers(result.scores[metric.name])}
+        {"run": label, "what": _with_arrow(metric, _), **_numbers(result.scores[metric.name])}
         for metric in METRICS
         if metric.highest == 1.0
         for label, result in results
     ]
     return Figure(
         name=f"metrics-{dataset}",
-        title=f"Metrics on the {dataset} test set",
-        note=(
+        title=_("Metrics on the {dataset} test set", dataset=dataset),
+        note=_(
             "Points with 95% intervals. ↑ higher is better, ↓ lower is better. "
             "Values below 0 (MCC, kappa) and log loss are in the table."
         ),
-        spec=dots(rows, runs=[label for label, _ in results], whats=[_with_arrow(metric) for metric in METRICS]),
-        legend=tuple(label for label, _ in results),
+        spec=dots(
+            rows, runs=[label for label, __ in results], whats=[_with_arrow(metric, _) for metric in METRICS], _=_
+        ),
+        legend=tuple(label for label, __ in results),
     )
 
 
-def class_figure(dataset: str, results: Labelled) -> Figure:
+def class_figure(dataset: str, results: Labelled, _: Locale) -> Figure:
     """F1 by class of the runs tested on one dataset."""
-    supports = {name: found["support"] for _, result in results for name, found in result.per_class.items()}
+    supports = {name: found["support"] for __, result in results for name, found in result.per_class.items()}
     titles = {name: f"{name} ({support})" for name, support in supports.items()}
     rows = [
         {"run": label, "what": titles[name], **_numbers(found["f1"])}
@@ -81,14 +84,14 @@ def class_figure(dataset: str, results: Labelled) -> Figure:
     ]
     return Figure(
         name=f"classes-{dataset}",
-        title=f"F1 by class on the {dataset} test set",
-        note="Points with 95% intervals, higher is better ↑; in brackets the faces of the class in the test set.",
-        spec=dots(rows, runs=[label for label, _ in results], whats=list(titles.values())),
-        legend=tuple(label for label, _ in results),
+        title=_("F1 by class on the {dataset} test set", dataset=dataset),
+        note=_("Points with 95% intervals, higher is better ↑; in brackets the faces of the class in the test set."),
+        spec=dots(rows, runs=[label for label, __ in results], whats=list(titles.values()), _=_),
+        legend=tuple(label for label, __ in results),
     )
 
 
-def cross_figure(dataset: str, runs: Sequence[tuple[str, Run]]) -> Figure:
+def cross_figure(dataset: str, runs: Sequence[tuple[str, Run]], _: Locale) -> Figure:
     """Balanced accuracy of the runs trained on one dataset, on every test set they met."""
     rows = [
         {"run": result.dataset, "what": label, **_numbers(result.scores["balanced_accuracy"])}
@@ -98,67 +101,68 @@ def cross_figure(dataset: str, runs: Sequence[tuple[str, Run]]) -> Figure:
     tested = sorted({row["run"] for row in rows}, key=lambda name: (name != dataset, name))
     return Figure(
         name=f"cross-{dataset}",
-        title=f"Trained on {dataset}: balanced accuracy by test set",
-        note="Points with 95% intervals, higher is better ↑; the gap between the sets is what does not carry over.",
-        spec=dots(rows, runs=tested, whats=[label for label, _ in runs], legend_title="test set"),
+        title=_("Trained on {dataset}: balanced accuracy by test set", dataset=dataset),
+        note=_("Points with 95% intervals, higher is better ↑; the gap between the sets is what does not carry over."),
+        spec=dots(rows, runs=tested, whats=[label for label, __ in runs], legend_title="test set", _=_),
         legend=tuple(tested),
     )
 
 
-def curve_figures(run: Run, label: str) -> list[Figure]:
+def curve_figures(run: Run, label: str, _: Locale) -> list[Figure]:
     """Loss, and accuracy with macro F1, by epoch; none where no epoch was logged."""
     if run.epochs is None or run.epochs.is_empty():
         return []
     best = run.result.training.get("best_epoch") if run.result else None
-    kept = f" The vertical line is epoch {best}, whose weights were kept." if best else ""
+    kept = " " + _("The vertical line is epoch {best}, whose weights were kept.", best=best) if best else ""
     subject = f"{run.dataset}, {label}"
     return [
         Figure(
             name=f"{run.name}-loss",
-            title="Loss by epoch",
+            title=_("Loss by epoch"),
             subject=subject,
-            note=f"Lower is better ↓.{kept}",
-            spec=_curves(run, _LOSS_SERIES, best, alt.Scale(zero=True)),
-            legend=tuple(name for name, _ in _LOSS_SERIES),
+            note=_("Lower is better ↓.") + kept,
+            spec=_curves(run, _LOSS_SERIES, best, alt.Scale(zero=True), _),
+            legend=tuple(_(name) for name, __ in _LOSS_SERIES),
         ),
         Figure(
             name=f"{run.name}-accuracy",
-            title="Accuracy by epoch",
+            title=_("Accuracy by epoch"),
             subject=subject,
-            note=f"Higher is better ↑.{kept}",
-            spec=_curves(run, _ACCURACY_SERIES, best, alt.Scale(domain=[0, 1])),
-            legend=tuple(name for name, _ in _ACCURACY_SERIES),
+            note=_("Higher is better ↑.") + kept,
+            spec=_curves(run, _ACCURACY_SERIES, best, alt.Scale(domain=[0, 1]), _),
+            legend=tuple(_(name) for name, __ in _ACCURACY_SERIES),
         ),
     ]
 
 
-def confusion_figures(run: Run, label: str, result: Result) -> list[Figure]:
+def confusion_figures(run: Run, label: str, result: Result, _: Locale) -> list[Figure]:
     """The confusion matrix as counts, and as shares of each true class; none where it was not written."""
     if result.confusion is None:
         return []
     where = "" if result is run.result else f" on {result.dataset}"
-    subject = f"{run.dataset}, {label}{where}"
+    told = "" if result is run.result else " " + _("on {dataset}", dataset=result.dataset)
+    subject = f"{run.dataset}, {label}{told}"
     name = f"{run.name}{where}"
     return [
         Figure(
             name=f"{name}-confusion",
-            title="Confusion matrix, counts",
+            title=_("Confusion matrix, counts"),
             subject=subject,
-            note="Faces of each true class (rows) by predicted class (columns). The diagonal is right.",
-            spec=_matrix(result.confusion, field="faces", number_format=","),
+            note=_("Faces of each true class (rows) by predicted class (columns). The diagonal is right."),
+            spec=_matrix(result.confusion, field="faces", number_format=",", _=_),
         ),
         Figure(
             name=f"{name}-confusion-normalised",
-            title="Confusion matrix, normalised",
+            title=_("Confusion matrix, normalised"),
             subject=subject,
-            note="Share of each true class (rows sum to 1). The diagonal is recall: higher is better ↑.",
-            spec=_matrix(result.confusion, field="share", number_format=".2f"),
+            note=_("Share of each true class (rows sum to 1). The diagonal is recall: higher is better ↑."),
+            spec=_matrix(result.confusion, field="share", number_format=".2f", _=_),
         ),
     ]
 
 
-def _with_arrow(metric: Metric) -> str:
-    return f"{metric.title} {metric.arrow}"
+def _with_arrow(metric: Metric, _: Locale) -> str:
+    return f"{_(metric.title)} {metric.arrow}"
 
 
 def _numbers(interval: dict[str, float | None]) -> Row:
@@ -172,6 +176,7 @@ def dots(
     whats: Sequence[str],
     legend_title: str = "run",
     scale: alt.Scale = UNIT,
+    _: Locale,
 ) -> dict[str, Any]:
     """Points with intervals: a band for each `what`, in it a line for each `run`.
 
@@ -181,6 +186,7 @@ def dots(
         whats: the order of the bands.
         legend_title: what a line is.
         scale: the horizontal one; where it holds zero inside, a line stands there.
+        _: the language.
     """
     lowest, highest = scale["domain"]
     drawn = [row for row in rows if row["value"] is not None and lowest <= row["value"] <= highest]
@@ -196,9 +202,9 @@ def dots(
         color=alt.Color("run:N").scale(domain=list(runs), range=cycled(SERIES, len(runs))),
         opacity=alt.when(picked).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         tooltip=[
-            alt.Tooltip("run:N", title=legend_title),
-            alt.Tooltip("what:N", title="of"),
-            *(alt.Tooltip(f"{key}:Q", format=_SCORE_FORMAT) for key in ("value", "low", "high")),
+            alt.Tooltip("run:N", title=_(legend_title)),
+            alt.Tooltip("what:N", title=_("of")),
+            *(alt.Tooltip(f"{key}:Q", title=_(key), format=_SCORE_FORMAT) for key in ("value", "low", "high")),
         ],
     )
     shapes = [SHAPES[i // len(SERIES) % len(SHAPES)] for i in range(len(runs))]
@@ -221,15 +227,17 @@ def cycled(values: Sequence[str], length: int) -> list[str]:
     return [values[i % len(values)] for i in range(length)]
 
 
-def _curves(run: Run, series: Sequence[tuple[str, str]], best: int | None, scale: alt.Scale) -> dict[str, Any]:
+def _curves(
+    run: Run, series: Sequence[tuple[str, str]], best: int | None, scale: alt.Scale, _: Locale
+) -> dict[str, Any]:
     assert run.epochs is not None
     rows = [
-        {"epoch": epoch["epoch"], "series": name, "value": epoch[column]}
+        {"epoch": epoch["epoch"], "series": _(name), "value": epoch[column]}
         for name, column in series
         for epoch in run.epochs.iter_rows(named=True)
         if epoch[column] is not None
     ]
-    names = [name for name, _ in series]
+    names = [_(name) for name, __ in series]
     last = max([2, *run.epochs["epoch"]])
     epochs = alt.Scale(domain=[1, last], zero=False, nice=False)
     lines = (
@@ -237,6 +245,7 @@ def _curves(run: Run, series: Sequence[tuple[str, str]], best: int | None, scale
         .mark_line(point=alt.OverlayMarkDef(size=26, filled=True), strokeWidth=2)
         .encode(
             x=alt.X("epoch:Q")
+            .title(_("epoch"))
             .scale(epochs)
             .axis(values=list(range(1, last + 1, -(-last // 12))), format="d", grid=False),
             y=alt.Y("value:Q").title(None).scale(scale).axis(tickCount=5),
@@ -244,21 +253,29 @@ def _curves(run: Run, series: Sequence[tuple[str, str]], best: int | None, scale
             .scale(domain=names, range=cycled(SERIES, len(names)))
             .legend(symbolType="stroke", symbolSize=400),
             strokeDash=alt.StrokeDash("series:N").scale(domain=names, range=_DASHES[: len(names)]),
-            tooltip=[alt.Tooltip("series:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", format=".4f")],
+            tooltip=[alt.Tooltip(f"{name}:{kind}", title=_(name)) for name, kind in (("series", "N"), ("epoch", "Q"))]
+            + [alt.Tooltip("value:Q", title=_("value"), format=".4f")],
         )
     )
     kept = alt.Chart(alt.InlineData(values=[{"epoch": best}] if best else []))
     rule = kept.mark_rule(strokeWidth=1, strokeDash=[3, 3], stroke=alt.ExprRef("muted_ink")).encode(
-        x=alt.X("epoch:Q").scale(epochs)
+        x=alt.X("epoch:Q").title(_("epoch")).scale(epochs)
     )
     return spec_of(alt.layer(rule, lines).properties(height=220))
 
 
-def _matrix(confusion: Confusion, *, field: str, number_format: str) -> dict[str, Any]:
+def _matrix(confusion: Confusion, *, field: str, number_format: str, _: Locale) -> dict[str, Any]:
     highest = max(int(confusion.counts_KK.max()), 1) if field == "faces" else 1
-    more = [alt.Tooltip("faces:Q", format=",")]
+    shown = (alt.Tooltip("faces:Q", title=_("faces"), format=","),)
     return matrix_spec(
-        confusion.cells(), confusion.classes, field=field, highest=highest, number_format=number_format, more=more
+        confusion.cells(),
+        confusion.classes,
+        field=field,
+        highest=highest,
+        number_format=number_format,
+        axes=(_("true"), _("predicted")),
+        share=_("share of the true class"),
+        more=shown,
     )
 
 
@@ -269,7 +286,8 @@ def matrix_spec(
     field: str,
     highest: float,
     number_format: str,
-    axes: tuple[str, str] = ("true", "predicted"),
+    axes: tuple[str, str],
+    share: str,
     more: Sequence[alt.Tooltip] = (),
 ) -> dict[str, Any]:
     """Coloured cells with their numbers: rows are `true`, columns `predicted`, titled `axes`; `field` is drawn."""
@@ -285,7 +303,7 @@ def matrix_spec(
             alt.Tooltip("true:N", title=row or " "),
             alt.Tooltip("predicted:N", title=column or " "),
             *more,
-            alt.Tooltip("share:Q", title="share", format=_SCORE_FORMAT),
+            alt.Tooltip("share:Q", title=share, format=_SCORE_FORMAT),
         ],
     )
     marks = base.mark_rect(cornerRadius=2).encode(color=alt.Color(f"{field}:Q").scale(domain=[0, highest]).legend(None))

@@ -10,6 +10,7 @@ from fastfer.report import statistics
 from fastfer.report.commands import evaluate_command, train_command
 from fastfer.report.contrasts import Compared, Contrast, alike_but, contrast_figure, contrast_table
 from fastfer.report.document import Missing, Section
+from fastfer.report.locale import Locale
 from fastfer.report.runs import Result, Run
 
 DEFAULT_RESULTS: Final = Path("results")
@@ -19,7 +20,7 @@ SETTINGS: Final = {"arch": "Architecture", "aug": "Augmentation", "variant": "Va
 
 
 def comparison_sections(
-    runs: Sequence[Run], labels: dict[str, str], compared: Compared, results: Path | None
+    runs: Sequence[Run], labels: dict[str, str], compared: Compared, results: Path | None, _: Locale
 ) -> dict[str, Section]:
     """The sections by their anchors on the page.
 
@@ -28,53 +29,62 @@ def comparison_sections(
         labels: their labels.
         compared: what `make compare` found.
         results: the folder that was read from, for the command that fills it.
+        _: the language.
     """
     where = "" if results in {None, DEFAULT_RESULTS} else f" RESULTS={shlex.quote(str(results))}"
     command = f"make compare{where}"
     return {
-        "augmentation": _augmentation(runs, labels, compared, command),
-        "together": _together(runs, compared, command),
-        "statistics": statistics.section(runs, labels, compared, command),
+        "augmentation": _augmentation(runs, labels, compared, command, _),
+        "together": _together(runs, compared, command, _),
+        "statistics": statistics.section(runs, labels, compared, command, _),
     }
 
 
-def _augmentation(runs: Sequence[Run], labels: dict[str, str], compared: Compared, command: str) -> Section:
-    contrasts, missing = _augmentation_material(runs, labels)
+def _augmentation(runs: Sequence[Run], labels: dict[str, str], compared: Compared, command: str, _: Locale) -> Section:
+    contrasts, missing = _augmentation_material(runs, labels, _)
     section = Section(
-        title="Baseline against augmented",
+        title=_("Baseline against augmented"),
         paragraphs=[
-            "Runs trained with augmentation beside those trained without, alike in everything else, on the test set of "
-            "the dataset they were trained on."
+            _(
+                "Runs trained with augmentation beside those trained without, alike in everything else, on the test "
+                "set of the dataset they were trained on."
+            )
         ],
-        missing=[*missing, *_unpaired(contrasts, compared, command)],
+        missing=[*missing, *_unpaired(contrasts, compared, command, _)],
     )
     if not contrasts:
         return section
     section.tables.append(
         contrast_table(
             "augmentation",
-            "Baseline against augmented",
+            _("Baseline against augmented"),
             [({"trained_on": one.run.dataset, **_settings(one.run)}, one) for one in contrasts],
             settings={"trained_on": "Trained on", **SETTINGS},
             sides=("none", "augmented"),
             pairs=compared.pairs,
+            _=_,
         )
     )
     section.figures.append(
         contrast_figure(
             "augmentation-change",
-            "What augmentation changes",
-            "Balanced accuracy with augmentation less that without: right of zero, augmentation is better →. "
-            "Lines are 95% paired bootstrap intervals.",
-            [(f"{one.run.dataset}, {_cell(one.run)}", str(one.run.config["aug"]), one) for one in contrasts],
+            _("What augmentation changes"),
+            _(
+                "Balanced accuracy with augmentation less that without: right of zero, augmentation is better →. "
+                "Lines are 95% paired bootstrap intervals."
+            ),
+            [(f"{one.run.dataset}, {_cell(one.run, _)}", str(one.run.config["aug"]), one) for one in contrasts],
             series_title="augmentation",
             pairs=compared.pairs,
+            _=_,
         )
     )
     return section
 
 
-def _augmentation_material(runs: Sequence[Run], labels: dict[str, str]) -> tuple[list[Contrast], list[Missing]]:
+def _augmentation_material(
+    runs: Sequence[Run], labels: dict[str, str], _: Locale
+) -> tuple[list[Contrast], list[Missing]]:
     """What can be contrasted, and the runs that lack their counterpart."""
     finished = [run for run in runs if run.result and run.config.get("variant") != "raw"]
     augmented = [run for run in finished if run.config.get("aug") != "none"]
@@ -89,26 +99,28 @@ def _augmentation_material(runs: Sequence[Run], labels: dict[str, str]) -> tuple
     missing = [
         Missing(sentence=f"{run.dataset}, {labels[run.name]} {lacks}", command=_with(run, **changes))
         for lonely, others, changes, lacks in (
-            (augmented, baselines, BASELINE, "has no baseline without augmentation"),
-            (baselines, augmented, AUGMENTED, "has no augmented counterpart"),
+            (augmented, baselines, BASELINE, _("has no baseline without augmentation")),
+            (baselines, augmented, AUGMENTED, _("has no augmented counterpart")),
         )
         for run in lonely
         if not any(alike_but(run, other, free) for other in others)
     ]
     if not finished:
-        missing.append(Missing(sentence="No run has been tested yet", command="make study"))
+        missing.append(Missing(sentence=_("No run has been tested yet"), command="make study"))
     return contrasts, missing
 
 
-def _together(runs: Sequence[Run], compared: Compared, command: str) -> Section:
-    contrasts, missing = _together_material(runs)
+def _together(runs: Sequence[Run], compared: Compared, command: str, _: Locale) -> Section:
+    contrasts, missing = _together_material(runs, _)
     section = Section(
-        title="Together",
+        title=_("Together"),
         paragraphs=[
-            "Runs trained on several datasets together beside those trained on one of them alone, alike in everything "
-            "else, on the test set of that one. The difference is over the faces that both were tested on."
+            _(
+                "Runs trained on several datasets together beside those trained on one of them alone, alike in "
+                "everything else, on the test set of that one. The difference is over the faces both were tested on."
+            )
         ],
-        missing=[*missing, *_unpaired(contrasts, compared, command)],
+        missing=[*missing, *_unpaired(contrasts, compared, command, _)],
     )
     if not contrasts:
         return section
@@ -116,28 +128,32 @@ def _together(runs: Sequence[Run], compared: Compared, command: str) -> Section:
     section.tables.append(
         contrast_table(
             "together",
-            "Together against alone",
+            _("Together against alone"),
             [(names | _settings(one.run), one) for names, one in zip(datasets, contrasts, strict=True)],
             settings={"tested_on": "Tested on", "trained_on": "Trained together on", **SETTINGS},
             sides=("alone", "together"),
             pairs=compared.pairs,
+            _=_,
         )
     )
     section.figures.append(
         contrast_figure(
             "together-change",
-            "What training together changes",
-            "Balanced accuracy of the run trained together less that of the one trained alone: right of zero, "
-            "together is better →. Lines are 95% paired bootstrap intervals.",
-            [(f"{one.run.config['aug']}, {_cell(one.run)}", one.result.dataset, one) for one in contrasts],
+            _("What training together changes"),
+            _(
+                "Balanced accuracy of the run trained together less that of the one trained alone: right of zero, "
+                "together is better →. Lines are 95% paired bootstrap intervals."
+            ),
+            [(f"{one.run.config['aug']}, {_cell(one.run, _)}", one.result.dataset, one) for one in contrasts],
             series_title="tested on",
             pairs=compared.pairs,
+            _=_,
         )
     )
     return section
 
 
-def _together_material(runs: Sequence[Run]) -> tuple[list[Contrast], list[Missing]]:
+def _together_material(runs: Sequence[Run], _: Locale) -> tuple[list[Contrast], list[Missing]]:
     """What can be contrasted, by test set, and what that lacks."""
     contrasts, missing = [], []
     joint = [run for run in runs if run.result and "+" in run.dataset]
@@ -146,15 +162,15 @@ def _together_material(runs: Sequence[Run]) -> tuple[list[Contrast], list[Missin
             single = [one for one in runs if one.dataset == dataset and alike_but(one, run, {"dataset", "sampling"})]
             alone = [(one, one.result) for one in single if one.result]
             if part is None:
-                sentence = f"{run.name} was not tested on {dataset} alone"
+                sentence = _("{run} was not tested on {dataset} alone", run=run.name, dataset=dataset)
                 missing.append(Missing(sentence=sentence, command=evaluate_command(run, dataset)))
             elif not alone:
-                sentence = f"{run.name} has no counterpart trained on {dataset} alone"
+                sentence = _("{run} has no counterpart trained on {dataset} alone", run=run.name, dataset=dataset)
                 missing.append(Missing(sentence=sentence, command=_with(run, dataset=dataset, sampling=None)))
             else:
                 contrasts += [Contrast(run=run, base=one, result=part, base_result=result) for one, result in alone]
     if not joint:
-        sentence = "No run was trained on several datasets together"
+        sentence = _("No run was trained on several datasets together")
         missing.append(Missing(sentence=sentence, command="make study TOGETHER=1"))
     return sorted(contrasts, key=lambda one: one.result.dataset), missing
 
@@ -170,8 +186,8 @@ def _settings(run: Run) -> dict[str, Any]:
     return {key: run.config.get(key, "–") for key in SETTINGS}
 
 
-def _cell(run: Run) -> str:
-    return "{arch} · seed {seed}".format(**_settings(run))
+def _cell(run: Run, _: Locale) -> str:
+    return _("{arch} · seed {seed}", **_settings(run))
 
 
 def _with(run: Run, **changes: Any) -> str:
@@ -179,8 +195,12 @@ def _with(run: Run, **changes: Any) -> str:
     return train_command(replace(run, config=run.config | changes))
 
 
-def _unpaired(contrasts: Sequence[Contrast], compared: Compared, command: str) -> list[Missing]:
+def _unpaired(contrasts: Sequence[Contrast], compared: Compared, command: str, _: Locale) -> list[Missing]:
     """What says that differences lack their intervals, if some do."""
     lacking = sum(not one.is_paired(compared.pairs) for one in contrasts)
-    sentence = f"{lacking} of {len(contrasts)} differences have no paired interval, as the runs were not compared"
+    sentence = _(
+        "{lacking} of {all} differences have no paired interval, as the runs were not compared",
+        lacking=lacking,
+        all=len(contrasts),
+    )
     return [Missing(sentence=sentence, command=command)] if lacking else []

@@ -10,6 +10,7 @@ from fastfer.report.charts import Figure
 from fastfer.report.comparisons import comparison_sections
 from fastfer.report.contrasts import Compared
 from fastfer.report.document import Missing, Picture, Section
+from fastfer.report.locale import ENGLISH, Locale
 from fastfer.report.naming import run_labels
 from fastfer.report.runs import Result, Run
 from fastfer.report.settings import flattened, split_shared
@@ -57,7 +58,7 @@ class Report:
     """Everything the page shows."""
 
     template: str = "index.html.j2"
-    lang: str = "en"
+    lang: str
     title: str
     num_runs: int
     headlines: list[Headline]
@@ -82,7 +83,7 @@ class Report:
         for run in self.runs:
             yield from run.figures
         yield from self.cross.figures
-        for _, figures in self.cross.confusions:
+        for __, figures in self.cross.confusions:
             yield from figures
 
     def tables(self) -> Iterator[Table]:
@@ -100,7 +101,11 @@ class Report:
 
 
 def compose(
-    runs: Sequence[Run], title: str, compared: Compared = NOTHING_COMPARED, results: Path | None = None
+    runs: Sequence[Run],
+    title: str | None,
+    compared: Compared = NOTHING_COMPARED,
+    results: Path | None = None,
+    _: Locale = ENGLISH,
 ) -> Report:
     """Work out the whole report; nothing is drawn or written yet."""
     labels = run_labels(runs)
@@ -108,24 +113,25 @@ def compose(
     shared_environment, own_environments = split_shared([flattened(run.environment or {}) for run in runs])
     own = dict(zip([run.name for run in runs], zip(own_configs, own_environments, strict=True), strict=True))
     return Report(
-        title=title,
+        lang=_.lang,
+        title=title or _("Facial expression recognition: the study's runs"),
         num_runs=len(runs),
-        headlines=headlines(runs, labels),
-        unfinished=unfinished(runs),
-        runs_table=tables.runs_table(runs, labels),
-        datasets=_dataset_sections(runs, labels),
-        comparisons=comparison_sections(runs, labels, compared, results),
-        runs=[_run_section(run, labels[run.name], *own[run.name]) for run in runs],
-        cross=_cross_section(runs, labels),
-        cost=tables.cost_table(runs, labels),
-        confusion=tables.confusion_table(runs, labels),
+        headlines=headlines(runs, labels, _),
+        unfinished=unfinished(runs, _),
+        runs_table=tables.runs_table(runs, labels, _),
+        datasets=_dataset_sections(runs, labels, _),
+        comparisons=comparison_sections(runs, labels, compared, results, _),
+        runs=[_run_section(run, labels[run.name], *own[run.name], _) for run in runs],
+        cross=_cross_section(runs, labels, _),
+        cost=tables.cost_table(runs, labels, _),
+        confusion=tables.confusion_table(runs, labels, _),
         shared_config=shared_config,
         shared_environment=shared_environment,
         steps=_steps(runs),
     )
 
 
-def _dataset_sections(runs: Sequence[Run], labels: dict[str, str]) -> list[DatasetSection]:
+def _dataset_sections(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> list[DatasetSection]:
     tested: dict[str, list[tuple[str, Result]]] = {}
     for run in runs:
         if run.result:
@@ -133,32 +139,32 @@ def _dataset_sections(runs: Sequence[Run], labels: dict[str, str]) -> list[Datas
     return [
         DatasetSection(
             name=name,
-            figures=[charts.metric_figure(name, results), charts.class_figure(name, results)],
-            tables=[tables.metrics_table(name, results), tables.classes_table(name, results)],
+            figures=[charts.metric_figure(name, results, _), charts.class_figure(name, results, _)],
+            tables=[tables.metrics_table(name, results, _), tables.classes_table(name, results, _)],
         )
         for name, results in sorted(tested.items())
     ]
 
 
-def _run_section(run: Run, label: str, config: dict[str, str], environment: dict[str, str]) -> RunSection:
+def _run_section(run: Run, label: str, config: dict[str, str], environment: dict[str, str], _: Locale) -> RunSection:
     train = commands.train_command(run)
-    figures = charts.curve_figures(run, label)
+    figures = charts.curve_figures(run, label, _)
     missing = []
     if not figures:
-        missing.append(Missing(sentence="No epoch is logged, so there are no curves", command=train))
+        missing.append(Missing(sentence=_("No epoch is logged, so there are no curves"), command=train))
     if run.result:
-        confusion = charts.confusion_figures(run, label, run.result)
+        confusion = charts.confusion_figures(run, label, run.result, _)
         figures += confusion
         if not confusion:
             command = commands.evaluate_command(run, run.result.dataset)
-            missing.append(Missing(sentence="There is no confusion.csv, so no confusion matrix", command=command))
+            missing.append(Missing(sentence=_("There is no confusion.csv, so no confusion matrix"), command=command))
     else:
-        missing.append(Missing(sentence="The run is unfinished, so there are no scores", command=train))
+        missing.append(Missing(sentence=_("The run is unfinished, so there are no scores"), command=train))
     return RunSection(
         name=run.name,
         label=label,
         dataset=run.dataset,
-        facts=_facts(run),
+        facts=_facts(run, _),
         figures=figures,
         missing=missing,
         config=config,
@@ -166,7 +172,7 @@ def _run_section(run: Run, label: str, config: dict[str, str], environment: dict
     )
 
 
-def _facts(run: Run) -> tuple[str, ...]:
+def _facts(run: Run, _: Locale) -> tuple[str, ...]:
     if run.result is None:
         return ()
     training = run.result.training
@@ -177,31 +183,31 @@ def _facts(run: Run) -> tuple[str, ...]:
         ("best epoch", training.get("best_epoch"), "{}"),
         ("epochs run", training.get("epochs_run"), "{}"),
         ("parameters", training.get("parameters"), "{:,}"),
-        ("tested on", f"{test_set}: {run.result.n:,} faces", "{}"),
+        ("tested on", f"{test_set}: {run.result.n:,} {_('faces')}", "{}"),
     )
-    return tuple(f"{name} {form.format(value)}" for name, value, form in told if value is not None)
+    return tuple(f"{_(name)} {form.format(value)}" for name, value, form in told if value is not None)
 
 
-def _cross_section(runs: Sequence[Run], labels: dict[str, str]) -> CrossSection:
+def _cross_section(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> CrossSection:
     tested = [run for run in runs if run.cross]
     missing = []
     untested = [f"{run.dataset}, {labels[run.name]}" for run in runs if run.result and not run.cross and not run.parts]
     if not tested:
-        missing.append(Missing(sentence="No run was tested on another dataset yet", command="make cross"))
+        missing.append(Missing(sentence=_("No run was tested on another dataset yet"), command="make cross"))
     elif untested:
-        sentence = f"Not tested on another dataset yet: {'; '.join(untested)}"
+        sentence = _("Not tested on another dataset yet: {runs}", runs="; ".join(untested))
         missing.append(Missing(sentence=sentence, command="make cross"))
     return CrossSection(
         figures=[
-            charts.cross_figure(name, [(labels[run.name], run) for run in tested if run.dataset == name])
+            charts.cross_figure(name, [(labels[run.name], run) for run in tested if run.dataset == name], _)
             for name in sorted({run.dataset for run in tested})
         ],
-        table=tables.cross_table(runs, labels),
+        table=tables.cross_table(runs, labels, _),
         confusions=[
-            (f"{run.dataset}, {labels[run.name]}, on {result.dataset}", figures)
+            (f"{run.dataset}, {labels[run.name]}, {_('on {dataset}', dataset=result.dataset)}", figures)
             for run in tested
             for result in run.cross
-            if (figures := charts.confusion_figures(run, labels[run.name], result))
+            if (figures := charts.confusion_figures(run, labels[run.name], result, _))
         ],
         missing=missing,
     )
@@ -210,7 +216,7 @@ def _cross_section(runs: Sequence[Run], labels: dict[str, str]) -> CrossSection:
 def _steps(runs: Sequence[Run]) -> list[str]:
     """From the raw data to this report; a joint set is made from its members."""
     variants = {(name, str(run.config.get("variant"))) for run in runs for name in run.dataset.split("+")}
-    single = sorted({name for name, _ in variants})
+    single = sorted({name for name, __ in variants})
     return [
         *commands.data_commands(single, variants),
         *(commands.train_command(run) for run in runs),

@@ -15,8 +15,9 @@ import polars as pl
 from fastfer.evaluation.metrics import METRICS
 from fastfer.evaluation.paired import DIFFERENCES, paired_difference, read_pairs, read_seeds
 from fastfer.report.charts import Figure, dots
+from fastfer.report.locale import Locale
 from fastfer.report.runs import Interval, Result, Run
-from fastfer.report.tables import Column, Table
+from fastfer.report.tables import Column, Table, translated
 
 HEADLINE: Final = "balanced_accuracy"
 SHOWN: Final = (HEADLINE, *(name for name in DIFFERENCES if name != HEADLINE))
@@ -79,6 +80,7 @@ def contrast_table(
     settings: dict[str, str],
     sides: tuple[str, str],
     pairs: pl.DataFrame | None,
+    _: Locale,
 ) -> Table:
     """Scores of both sides and their difference, for each of `SHOWN`.
 
@@ -89,6 +91,7 @@ def contrast_table(
         settings: the columns of what names a contrast: their titles by their keys.
         sides: what the base is called, and the run.
         pairs: see `Compared`.
+        _: the language; title and note are in it already.
     """
     columns = [Column(key=key, title=heading) for key, heading in settings.items()]
     for metric in SHOWN:
@@ -104,7 +107,7 @@ def contrast_table(
         | {f"{metric}_difference": contrast.difference(metric, pairs) for metric in SHOWN}
         for words, contrast in named
     ]
-    return Table(name=name, title=title, columns=tuple(columns), records=records)
+    return Table(name=name, title=title, columns=translated(columns, _), records=records)
 
 
 def contrast_figure(
@@ -115,6 +118,7 @@ def contrast_figure(
     *,
     series_title: str,
     pairs: pl.DataFrame | None,
+    _: Locale,
 ) -> Figure:
     """Differences in balanced accuracy around zero: a band for each label, a colour for each series.
 
@@ -125,17 +129,18 @@ def contrast_figure(
         named: label, series and contrast.
         series_title: what the series are.
         pairs: see `Compared`.
+        _: the language; title and note are in it already.
     """
     rows = [{"what": label, "run": series, **contrast.difference(HEADLINE, pairs)} for label, series, contrast in named]
     ends = [abs(end) for row in rows for end in (row["value"], row["low"], row["high"]) if isinstance(end, float)]
     reach = max([_LEAST_REACH, *ends]) * 1.05
-    series = list(dict.fromkeys(name for _, name, _ in named))
-    labels = list(dict.fromkeys(label for label, _, _ in named))
+    series = list(dict.fromkeys(name for _label, name, _contrast in named))
+    labels = list(dict.fromkeys(label for label, _name, _contrast in named))
     scale = alt.Scale(domain=[-reach, reach], nice=False)
     return Figure(
         name=name,
         title=title,
         note=note,
-        spec=dots(rows, runs=series, whats=labels, legend_title=series_title, scale=scale),
+        spec=dots(rows, runs=series, whats=labels, legend_title=series_title, scale=scale, _=_),
         legend=tuple(series),
     )

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from fastfer.report.charts import Figure
 from fastfer.report.document import Picture
 from fastfer.report.files import legend_width_px
+from fastfer.report.locale import locale_of
 from fastfer.report.tables import Table
 from fastfer.report.theme import DARK, LIGHT, VEGALITE, page_config
 
@@ -75,6 +76,7 @@ def render(report: Page, *, figure_files: Mapping[str, str], table_files: Mappin
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["_"] = locale_of(report.lang)
     library = _library()
     behaviour = _script((TEMPLATES / "report.js").read_text(encoding="utf-8"))
     return environment.get_template(report.template).render(

@@ -9,8 +9,9 @@ from fastfer.evaluation.paired import DIFFERENCES, PAIRS_NAME
 from fastfer.report.charts import Figure, dots
 from fastfer.report.contrasts import HEADLINE, TITLES, Compared
 from fastfer.report.document import Missing, Section
+from fastfer.report.locale import Locale
 from fastfer.report.runs import Run
-from fastfer.report.tables import Column, Table
+from fastfer.report.tables import Column, Table, translated
 
 LEVEL: Final = 0.05
 FACTORS: Final = (("dataset",), ("arch",), ("variant", "aug"), ("seed",))
@@ -44,22 +45,26 @@ SEED_COLUMNS: Final = (
 )
 
 
-def section(runs: Sequence[Run], labels: dict[str, str], compared: Compared, command: str) -> Section:
+def section(runs: Sequence[Run], labels: dict[str, str], compared: Compared, command: str, _: Locale) -> Section:
     """The tests of the report's runs; what is not there is told with the command that makes it."""
-    made = Section(title="Statistics")
+    made = Section(title=_("Statistics"))
     pairs = _pairs(runs, compared.pairs)
     if pairs is None or pairs.is_empty():
-        made.missing.append(Missing(sentence="The runs were not compared with one another", command=command))
+        made.missing.append(Missing(sentence=_("The runs were not compared with one another"), command=command))
     else:
-        _add_pairs(made, runs, labels, pairs)
+        _add_pairs(made, runs, labels, pairs, _)
     seeds = _seeds(runs, compared.seeds)
     if seeds is None or seeds.is_empty():
-        sentence = "No settings were compared over several seeds"
+        sentence = _("No settings were compared over several seeds")
         made.missing.append(Missing(sentence=sentence, command=f"make study SEEDS=0,1,2 && {command}"))
     else:
-        made.paragraphs.append("Over seeds: runs that differ in nothing else, so what chance in training alone does.")
-        made.figures.append(_seeds_figure(seeds))
-        made.tables.append(Table(name="seeds", title="Over seeds", columns=SEED_COLUMNS, records=_titled(seeds)))
+        made.paragraphs.append(
+            _("Over seeds: runs that differ in nothing else, so what chance in training alone does.")
+        )
+        made.figures.append(_seeds_figure(seeds, _))
+        made.tables.append(
+            Table(name="seeds", title=_("Over seeds"), columns=translated(SEED_COLUMNS, _), records=_titled(seeds, _))
+        )
     return made
 
 
@@ -69,7 +74,7 @@ def _pairs(runs: Sequence[Run], pairs: pl.DataFrame | None) -> pl.DataFrame | No
     return None if pairs is None else pairs.filter(pl.col("run_a").is_in(names), pl.col("run_b").is_in(names))
 
 
-def _add_pairs(made: Section, runs: Sequence[Run], labels: dict[str, str], pairs: pl.DataFrame) -> None:
+def _add_pairs(made: Section, runs: Sequence[Run], labels: dict[str, str], pairs: pl.DataFrame, _: Locale) -> None:
     by_name = {run.name: run for run in runs}
     shown = [
         line
@@ -78,18 +83,28 @@ def _add_pairs(made: Section, runs: Sequence[Run], labels: dict[str, str], pairs
     ]
     clear = sum(line["p_holm"] < LEVEL for line in shown)
     made.paragraphs += [
-        f"{len(shown)} of {len(pairs)} pairs of runs are shown, those that differ in the dataset, the architecture, "
-        f"the augmentation with its variant, or the seed alone; {PAIRS_NAME} has them all. {clear} of those shown "
-        f"differ at the 5% level after Holm's adjustment, which is over all pairs of the same test set.",
-        "McNemar's test (1947) asks whether two models err alike: exact below 25 faces that only one of them gets "
-        "right, else chi-squared with continuity correction. Cohen's g is small from 0.05, medium from 0.15, large "
-        "from 0.25. The test speaks of two trained models, not of how they were trained: another seed may turn it "
-        "round.",
+        _(
+            "{shown} of {all} pairs of runs are shown, those that differ in the dataset, the architecture, "
+            "the augmentation with its variant, or the seed alone; {file} has them all. {clear} of those shown "
+            "differ at the 5% level after Holm's adjustment, which is over all pairs of the same test set.",
+            shown=len(shown),
+            all=len(pairs),
+            file=PAIRS_NAME,
+            clear=clear,
+        ),
+        _(
+            "McNemar's test (1947) asks whether two models err alike: exact below 25 faces that only one of them gets "
+            "right, else chi-squared with continuity correction. Cohen's g is small from 0.05, medium from 0.15, large "
+            "from 0.25. The test speaks of two trained models, not of how they were trained: another seed may turn it "
+            "round."
+        ),
     ]
     records = [
         _record(line, {name: f"{run.dataset}, {labels[name]}" for name, run in by_name.items()}) for line in shown
     ]
-    made.tables.append(Table(name="comparisons", title="Pairs of runs", columns=PAIR_COLUMNS, records=records))
+    made.tables.append(
+        Table(name="comparisons", title=_("Pairs of runs"), columns=translated(PAIR_COLUMNS, _), records=records)
+    )
 
 
 def differing_factors(one: Run, other: Run) -> int:
@@ -118,11 +133,11 @@ def _seeds(runs: Sequence[Run], seeds: pl.DataFrame | None) -> pl.DataFrame | No
     return several.join(trained, on=CONDITIONS[:4], how="semi", maintain_order="left")
 
 
-def _titled(seeds: pl.DataFrame) -> list[dict[str, Any]]:
-    return [line | {"metric": f"{TITLES[line['metric']]} ↑"} for line in seeds.iter_rows(named=True)]
+def _titled(seeds: pl.DataFrame, _: Locale) -> list[dict[str, Any]]:
+    return [line | {"metric": f"{_(TITLES[line['metric']])} ↑"} for line in seeds.iter_rows(named=True)]
 
 
-def _seeds_figure(seeds: pl.DataFrame) -> Figure:
+def _seeds_figure(seeds: pl.DataFrame, _: Locale) -> Figure:
     rows = [
         {
             "what": f"{line['trained_on']}, {line['arch']} · {line['aug']} on {line['variant']}",
@@ -136,8 +151,8 @@ def _seeds_figure(seeds: pl.DataFrame) -> Figure:
     tested, whats = (list(dict.fromkeys(row[key] for row in rows)) for key in ("run", "what"))
     return Figure(
         name="seeds",
-        title="Balanced accuracy over seeds",
-        note="Means, with lines from the lowest to the highest seed; higher is better ↑.",
-        spec=dots(rows, runs=tested, whats=whats, legend_title="test set"),
+        title=_("Balanced accuracy over seeds"),
+        note=_("Means, with lines from the lowest to the highest seed; higher is better ↑."),
+        spec=dots(rows, runs=tested, whats=whats, legend_title="test set", _=_),
         legend=tuple(tested),
     )

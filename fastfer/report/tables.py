@@ -1,12 +1,13 @@
 """The report's tables: each the same records as rows of the page and as a CSV file."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import polars as pl
 
 from fastfer.evaluation.metrics import CLASS_METRICS, METRICS
+from fastfer.report.locale import Locale
 from fastfer.report.runs import Result, Run
 
 Record: TypeAlias = dict[str, Any]
@@ -112,12 +113,17 @@ _NUMBERS: Final[dict[str, Callable[[float, int], str]]] = {
 """How the values of a kind are shown."""
 _INTERVALS: Final[dict[str, Callable[[float, float], str]]] = {
     "score": lambda low, high: f"{low:.3f}–{high:.3f}",
-    "difference": lambda low, high: f"{signed(low)} to {signed(high)}",
+    "difference": lambda low, high: f"[{signed(low)}, {signed(high)}]",
 }
 """Likewise the intervals of those kinds that have one."""
 
 
-def runs_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
+def translated(columns: Iterable[Column], _: Locale) -> tuple[Column, ...]:
+    """The columns with their headings, and what stands for nothing, in a language."""
+    return tuple(replace(column, title=_.heading(column.title), absent=_.heading(column.absent)) for column in columns)
+
+
+def runs_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
     """Every finished run with its main settings and scores."""
     settings = (
         ("variant", "Variant"),
@@ -131,7 +137,7 @@ def runs_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
         {
             "run": labels[run.name],
             "dataset": run.dataset,
-            **{key: run.config.get(key, "–") for key, _ in settings},
+            **{key: run.config.get(key, "–") for key, __ in settings},
             "epochs_run": run.result.training.get("epochs_run"),
             "n": run.result.n,
             **{name: run.result.scores[name] for name in _HEADLINE_METRICS},
@@ -149,10 +155,10 @@ def runs_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
         Column(key="epochs_run", title="Epochs", kind="number"),
         Column(key="folder", title="Folder"),
     )
-    return Table(name="runs", title="All runs", columns=columns, records=records)
+    return Table(name="runs", title=_("All runs"), columns=translated(columns, _), records=records)
 
 
-def metrics_table(dataset: str, results: Sequence[tuple[str, Result]]) -> Table:
+def metrics_table(dataset: str, results: Sequence[tuple[str, Result]], _: Locale) -> Table:
     """All metrics of the runs tested on one dataset."""
     columns = (
         Column(key="run", title="Run"),
@@ -167,10 +173,15 @@ def metrics_table(dataset: str, results: Sequence[tuple[str, Result]]) -> Table:
         ),
     )
     records = [{"run": label, **result.scores} for label, result in results]
-    return Table(name=f"metrics-{dataset}", title=f"All metrics on {dataset}", columns=columns, records=records)
+    return Table(
+        name=f"metrics-{dataset}",
+        title=_("All metrics on {dataset}", dataset=dataset),
+        columns=translated(columns, _),
+        records=records,
+    )
 
 
-def classes_table(dataset: str, results: Sequence[tuple[str, Result]]) -> Table:
+def classes_table(dataset: str, results: Sequence[tuple[str, Result]], _: Locale) -> Table:
     """Precision, recall, F1 and AUROC of each class and run."""
     records = [
         {"run": label, "class": name, **found} for label, result in results for name, found in result.per_class.items()
@@ -182,10 +193,15 @@ def classes_table(dataset: str, results: Sequence[tuple[str, Result]]) -> Table:
         Column(key="support", title="Test faces", kind="number"),
         *(Column(key=name, title=titles[name], kind="score") for name in CLASS_METRICS),
     )
-    return Table(name=f"classes-{dataset}", title=f"Every class on {dataset}", columns=columns, records=records)
+    return Table(
+        name=f"classes-{dataset}",
+        title=_("Every class on {dataset}", dataset=dataset),
+        columns=translated(columns, _),
+        records=records,
+    )
 
 
-def cross_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
+def cross_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
     """Each run on the test sets of other datasets, beside its own."""
     records = [
         {
@@ -207,10 +223,10 @@ def cross_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
         Column(key="own_balanced_accuracy", title="Balanced accuracy on its own test set", kind="score"),
         Column(key="n", title="Test faces", kind="number"),
     )
-    return Table(name="cross", title="Across datasets", columns=columns, records=records)
+    return Table(name="cross", title=_("Across datasets"), columns=translated(columns, _), records=records)
 
 
-def cost_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
+def cost_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
     """Time, speed, memory and work of every run that has logged an epoch or ended."""
     columns = (
         Column(key="run", title="Run"),
@@ -235,7 +251,7 @@ def cost_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
         for run in runs
         if run.result or run.epochs is not None
     ]
-    return Table(name="time-and-memory", title="Time and memory", columns=columns, records=records)
+    return Table(name="time-and-memory", title=_("Time and memory"), columns=translated(columns, _), records=records)
 
 
 def _cost(run: Run) -> Record:
@@ -257,7 +273,7 @@ def _cost(run: Run) -> Record:
     return cost | measured
 
 
-def confusion_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
+def confusion_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
     """Every cell of every confusion matrix: for the CSV file."""
     texts = ("run", "trained_on", "tested_on", "true", "predicted")
     columns = (
@@ -272,4 +288,4 @@ def confusion_table(runs: Sequence[Run], labels: dict[str, str]) -> Table:
         if result.confusion
         for cell in result.confusion.cells()
     ]
-    return Table(name="confusion", title="Confusion", columns=columns, records=records)
+    return Table(name="confusion", title=_("Confusion"), columns=translated(columns, _), records=records)

@@ -6,9 +6,9 @@
   const drawn = new Map(); // box -> what it was drawn with: {columns, labels, theme, view}
   let printing = false;
 
-  // Names beside the plot take two fifths of a narrow box at most, and the legend stands above the rest.
-  const labelsOf = (box) => Math.min(themes.light.axis.labelLimit, Math.floor(box.clientWidth * 0.4));
-  const columnsOf = (box) => Math.max(1, Math.floor((box.clientWidth * 0.6) / figures[box.dataset.chart].legend_px));
+  // Names beside the plot take less than half of a narrow box, and the legend stands above the rest.
+  const labelsOf = (box) => Math.min(themes.light.axis.labelLimit, Math.floor(box.clientWidth * 0.45));
+  const columnsOf = (box) => Math.max(1, Math.floor((box.clientWidth * 0.55) / figures[box.dataset.chart].legend_px));
   const themeOf = () => (dark.matches && !printing ? "dark" : "light");
 
   async function draw(box) {

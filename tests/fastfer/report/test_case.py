@@ -14,7 +14,8 @@ from fastfer.analysis.case import Case, CaseConfig, make_case
 from fastfer.cli import main
 from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
 from fastfer.report.case import write_case
-from fastfer.report.case_text import LOCALES, TEXT, WORDS, Speaker
+from fastfer.report.case_text import TEXT, WORDS, Speaker
+from fastfer.report.locale import LOCALES
 from fastfer.shards import make_shards
 from pipelines.errors import InputError
 from tests.fastfer.conftest import DEMO_SETS, shard_config

@@ -13,6 +13,7 @@ from fastfer.report import make_report
 from fastfer.report.comparisons import comparison_sections
 from fastfer.report.contrasts import Compared
 from fastfer.report.document import Section
+from fastfer.report.locale import ENGLISH
 from fastfer.report.naming import run_labels
 from fastfer.report.runs import read_runs
 from pipelines.errors import InputError
@@ -52,7 +53,7 @@ def write_pairs(results: Path, pairs: list[tuple[str, str, str, float]]) -> None
 
 def sections(runs: Path, results: Path | None = None) -> dict[str, Section]:
     found = read_runs(runs)
-    return comparison_sections(found, run_labels(found), Compared.read(results), results)
+    return comparison_sections(found, run_labels(found), Compared.read(results), results, ENGLISH)
 
 
 def score(runs: Path, name: str, metric: str, where: str = ".") -> float:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfer.report.commands import train_command
+from fastfer.report.locale import ENGLISH
 from fastfer.report.naming import file_names, run_labels
 from fastfer.report.runs import Confusion, Run, read_runs
 from fastfer.report.settings import flattened, split_shared
@@ -47,7 +48,7 @@ def test_the_parts_of_a_joint_set_are_not_other_datasets(tmp_path: Path, write_r
     assert [result.dataset for result in run.parts] == ["demo-expw", "demo-rafdb"]
     assert [result.dataset for result in run.cross] == ["expw"]
     assert len(run.results()) == 4
-    (told,) = headlines([run], {run.name: "joint"})
+    (told,) = headlines([run], {run.name: "joint"}, ENGLISH)
     text = " ".join(told.sentences)
     assert "On demo-rafdb alone it reaches" in text
     assert "On demo-rafdb, which it was not trained on" not in text
