@@ -5,7 +5,7 @@ Every estimate is None where what it rests on is not there (a dataset that is no
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fastfer.datasets import read
+from fastfer.cells import Say
+from fastfer.datasets import Source, read
 from fastfer.datasets.splits import split_rows
 from fastfer.faces.extract import extract
 from fastfer.labels import CLASSES
@@ -27,8 +28,6 @@ from fastfer.training.run import read_json
 from pipelines.augment import LIGHT, augment_copy
 from pipelines.errors import InputError
 from pipelines.records import encode_jpeg
-
-Say = Callable[[str], None]
 
 TRIED_FACES: Final = 16
 TRIED_COPIES: Final = 32
@@ -51,20 +50,20 @@ class Prospect:
 
 
 @cache
-def prospect(config: ShardConfig) -> Prospect | None:
+def prospect(source: Source, seed: int) -> Prospect | None:
     """What the raw dataset promises; images are not opened, so that grouping by near-duplicates is left out."""
     try:
-        reading = read(config.source)
+        reading = read(source)
     except InputError:
         return None
-    rows = reading.rows.with_columns(split=split_rows(reading.rows, {}, config.seed)).drop_nulls("split")
+    rows = reading.rows.with_columns(split=split_rows(reading.rows, {}, seed)).drop_nulls("split")
     train = Counter(rows.filter(split="train")["label"].to_list())
     return Prospect(rows.to_dicts(), reading.cropped, train)
 
 
 def sharding(config: ShardConfig, say: Say) -> tuple[float, int] | None:
     """Seconds (of one process) and bytes of a dataset's records, from a few of its faces."""
-    found = prospect(config)
+    found = prospect(config.source, config.seed)
     with suppress(InputError):
         if found is not None and (tried := _tried_faces(config, say)) is not None:
             seconds, bytes_ = tried
@@ -75,7 +74,7 @@ def sharding(config: ShardConfig, say: Say) -> tuple[float, int] | None:
 @cache
 def _tried_faces(config: ShardConfig, say: Say) -> tuple[float, float] | None:
     """Seconds and bytes of a face, the mean over some from all over the dataset."""
-    found = prospect(config)
+    found = prospect(config.source, config.seed)
     assert found is not None
     settings = config.face_settings(cropped=found.cropped)
     say(f"trying out the speed of {settings.detector or 'cropping'} on {config.dataset}")

@@ -2,11 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fastfer.cells import title
+from fastfer.cells import Say, title
 from fastfer.config import TrainConfig
 from fastfer.estimates import balanced, balancing, images_per_s, prospect, run_bytes, sharding
 from fastfer.labels import CLASSES
@@ -15,8 +15,6 @@ from fastfer.study import StudyConfig, is_trained, records_step
 from fastfer.together import known_parts
 from fastfer.variants import open_records
 from pipelines.errors import InputError
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,8 @@ def _train_counts(study: StudyConfig, dataset: str, variant: str) -> Counter[int
     with suppress(InputError):
         counts = open_records(study.train.shards, dataset, variant).counts["train"]
         return Counter({CLASSES.index(name): count for name, count in counts.items() if count})
-    found = prospect(study.shard_config(dataset, "preprocessed" if variant == "augmented" else variant))
+    config = study.shard_config(dataset, "preprocessed")
+    found = prospect(config.source, config.seed)
     if found is None:
         return None
     return balanced(found.train) if variant == "augmented" else found.train

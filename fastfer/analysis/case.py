@@ -1,32 +1,30 @@
 """The case about ExpW, in numbers: all that can be said of datasets side by side from what is on disk."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 import torch
 
 from fastfer.analysis.evidence import EVIDENCE, in_evidence, refuse_faceless, sampled_images, scenes_of
 from fastfer.analysis.faces import AlignedFaces, hog_features, network_features, read_faces
 from fastfer.analysis.label_noise import LabelNoise, label_noise
-from fastfer.analysis.photographs import MEASURES, Photographs, measure
+from fastfer.analysis.photographs import MEASURES, Measure, Photographs, measure, summary_of
 from fastfer.analysis.queries import agreement, queries_by_labels, with_queries
 from fastfer.analysis.separability import Sample, Separability, plane, separability
 from fastfer.analysis.statistics import Difference, Share, difference, share_of
 from fastfer.analysis.verdicts import judged_wrong, read_verdicts, write_suspects
+from fastfer.cells import Say
 from fastfer.datasets import Source, find_dataset, read
 from fastfer.evaluation.compare import holm
 from fastfer.evaluation.evaluate import FinishedRun, finished_runs
 from fastfer.faces.detect import detector_version
+from fastfer.training.log import EPOCHS_NAME
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-
-Say = Callable[[str], None]
 
 TRAINING_FREE: Final = "HOG"
 
@@ -83,6 +81,7 @@ class DatasetFacts:
 
     name: str
     photographs: Photographs | None = None
+    boxed: pl.DataFrame | None = None  # its rows that have a box
     queries: Share | None = None
     queries_KK: Any = None
     evidence: Evidence | None = None
@@ -94,11 +93,11 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Compared:
+class Comparison:
     """One of `MEASURES` in two datasets, with the adjusted p of their difference."""
 
     quantity: str
-    quartiles: dict[str, tuple[float, float, float] | None]  # 25%, 50%, 75% by dataset
+    quartiles: dict[str, tuple[float | None, float | None, float | None]]  # 25%, 50%, 75% by dataset
     difference: Difference | None
     p_adjusted: float | None
 
@@ -108,7 +107,7 @@ class Case:
     """Everything the page about the datasets says."""
 
     facts: list[DatasetFacts]
-    compared: list[Compared] = field(default_factory=list)
+    compared: list[Comparison] = field(default_factory=list)
     separability: dict[str, dict[str, Separability]] = field(default_factory=dict)  # by features, by dataset
     planes: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by dataset: points, labels
     missing: list[tuple[str, str]] = field(default_factory=list)  # why, and the command that helps
@@ -120,11 +119,13 @@ def make_case(config: CaseConfig, *, track: Track = untracked, say: Say = lambda
     Raises:
         InputError: there is nothing of any of the datasets, or the verdicts that are there cannot be read.
     """
+    for name in config.datasets:
+        read_verdicts(config.verdicts(name))  # refused before anything is measured
     case = Case(facts=[DatasetFacts(name=name) for name in config.datasets])
     for facts in case.facts:
         say(f"photographs of {facts.name}")
         _attempt(case, f"make check DATASET={facts.name}", partial(_photographs, config, facts, track))
-        if facts.photographs is not None:
+        if facts.boxed is not None:
             _attempt(case, "make dataset-case DETECTOR=mtcnn", partial(_look_for_others, config, facts, track))
         _attempt(case, f"make shards DATASET={facts.name}", partial(_faces, config, facts, track))
     if not any(facts.photographs or facts.faces for facts in case.facts):
@@ -145,19 +146,18 @@ def _attempt(case: Case, command: str, work: Callable[[], None]) -> None:
 def _photographs(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
     source = config.source(facts.name)
     facts.photographs = measure(source, config.shards, workers=config.workers, track=track)
-    named = with_queries(_usable(config, facts.name))
+    rows = read(source).rows.filter(pl.col("problem").is_null())
+    named = with_queries(rows)
     if len(named):
         facts.queries, facts.queries_KK = agreement(named), queries_by_labels(named)
-
-
-def _usable(config: CaseConfig, dataset: str) -> pl.DataFrame:
-    return read(config.source(dataset)).rows.filter(pl.col("problem").is_null())
+    facts.boxed = refuse_faceless(rows, facts.name)
 
 
 def _look_for_others(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
-    dataset, rows = facts.name, refuse_faceless(_usable(config, facts.name), facts.name)
+    assert facts.boxed is not None
+    dataset = facts.name
     detector = config.detector or find_dataset(dataset).detector
-    chosen = sampled_images(rows, config.images, config.seed)
+    chosen = sampled_images(facts.boxed, config.images, config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     root, folder = config.data_root / dataset, config.shards / dataset
     told = in_evidence(chosen, scenes_of(root, chosen, folder, detector, device=device, track=track))
@@ -185,64 +185,79 @@ def _faces(config: CaseConfig, facts: DatasetFacts, track: Track) -> None:
 def _separate(config: CaseConfig, case: Case, track: Track) -> None:
     """On training-free features of all faces, and on each trained network's of its own test faces."""
     free = {facts.name: facts.described for facts in case.facts if facts.described is not None}
-    if free and (found := separability(free, seed=config.seed, track=track)):
-        case.separability[TRAINING_FREE] = found
-        case.planes = {name: plane(sample, seed=config.seed) for name, sample in free.items()}
-    trained = {}
-    for facts in case.facts:
-        if facts.faces is None:
-            continue
-        run = best_run(config.runs, facts.name)
-        if run is None:
-            why = f"no network is trained on {facts.name}, so its features are not looked at"
-            case.missing.append((why, f"make train DATASET={facts.name}"))
-            continue
-        tested = read_faces(config.shards, facts.name, most=config.faces, seed=config.seed, splits=("test",))
-        trained[facts.name] = (run, Sample(network_features(run, tested, track), tested.label_N, tested.group_N))
-    found = separability({name: sample for name, (_, sample) in trained.items()}, seed=config.seed, track=track)
-    if found:
-        told = ", ".join(dict.fromkeys(str(run.settings["arch"]) for run, _ in trained.values()))
-        case.separability[told] = found
+    if not free:
+        return
+    _attempt(case, "make shards", partial(_separate_by, case, TRAINING_FREE, free, config.seed, track))
+    with track("Faces in the plane", total=len(free), unit="datasets") as advance:
+        for name, sample in free.items():
+            case.planes[name] = plane(sample, seed=config.seed)
+            advance(1)
+    trained: dict[str, tuple[str, Sample]] = {}
+    for name in free:
+
+        def describe(name: str = name) -> None:
+            run = best_run(config.runs, name)
+            tested = read_faces(config.shards, name, most=config.faces, seed=config.seed, splits=("test",), track=track)
+            sample = Sample(network_features(run, tested, track), tested.label_N, tested.group_N)
+            trained[name] = (str(run.settings["arch"]), sample)
+
+        _attempt(case, f"make train DATASET={name}", describe)
+    if trained:
+        told = ", ".join(dict.fromkeys(arch for arch, _ in trained.values()))
+        samples = {name: sample for name, (_, sample) in trained.items()}
+        _attempt(case, "make shards", partial(_separate_by, case, told, samples, config.seed, track))
 
 
-def best_run(runs: Path, dataset: str) -> FinishedRun | None:
-    """The run trained on the aligned faces of `dataset` with the best score in validation; None if there is none."""
-    candidates: list[FinishedRun] = []
-    with suppress(InputError):
-        candidates = [
-            run
-            for run in finished_runs(runs)
-            if run.settings["dataset"] == dataset and run.settings["variant"] != "raw"
-        ]
-    return max(candidates, key=_validated, default=None)
+def _separate_by(case: Case, features: str, samples: dict[str, Sample], seed: int, track: Track) -> None:
+    found = separability(samples, seed=seed, track=track)
+    if not found:
+        raise InputError(f"by {features}, a class of {' or '.join(samples)} has too few faces to measure separability")
+    case.separability[features] = found
+
+
+def best_run(runs: Path, dataset: str) -> FinishedRun:
+    """The run trained on the aligned faces of `dataset` with the best score in validation.
+
+    Raises:
+        InputError: there is none, or a run cannot be read.
+    """
+    candidates = [
+        run for run in finished_runs(runs) if run.settings["dataset"] == dataset and run.settings["variant"] != "raw"
+    ]
+    if not candidates:
+        raise InputError(f"no network is trained on {dataset}, so its features are not looked at")
+    return max(candidates, key=_validated)
 
 
 def _validated(run: FinishedRun) -> float:
-    epochs = pl.read_csv(run.folder / "epochs.csv", columns=["val_macro_f1"]).cast(pl.Float64)
+    epochs = pl.read_csv(run.folder / EPOCHS_NAME, columns=["val_macro_f1"]).cast(pl.Float64)
     return float(epochs.fill_nan(None).max().item() or 0.0)
 
 
-def _compared(facts: list[DatasetFacts]) -> list[Compared]:
+def _compared(facts: list[DatasetFacts]) -> list[Comparison]:
     known = {one.name: one.photographs for one in facts if one.photographs is not None}
-    rows = []
-    for one in MEASURES:
-        values = {
-            name: getattr(photographs, one.of)[one.name].drop_nulls().cast(pl.Float64).to_numpy()
-            for name, photographs in known.items()
-        }
-        found = difference(*values.values()) if len(values) == 2 else None
-        quartiles = {
-            name: tuple(np.percentile(of_one, [25, 50, 75]).tolist()) if len(of_one) else None
-            for name, of_one in values.items()
-        }
-        rows.append((one.name, quartiles, found))
-    adjusted = iter(holm([found.p for _, _, found in rows if found is not None]))
+    summaries = {name: summary_of(photographs) for name, photographs in known.items()}
+    found = [_difference_in(one, list(known.values())) for one in MEASURES]
+    adjusted = iter(holm([one.p for one in found if one is not None]))
     return [
-        Compared(
-            quantity=quantity,
-            quartiles=quartiles,
-            difference=found,
-            p_adjusted=next(adjusted) if found is not None else None,
+        Comparison(
+            quantity=one.name,
+            quartiles={
+                name: summary.filter(measure=one.name).select("q25", "median", "q75").row(0)
+                for name, summary in summaries.items()
+            },
+            difference=apart,
+            p_adjusted=next(adjusted) if apart is not None else None,
         )
-        for quantity, quartiles, found in rows
+        for one, apart in zip(MEASURES, found, strict=True)
+        if known
     ]
+
+
+def _difference_in(one: Measure, photographs: list[Photographs]) -> Difference | None:
+    """Of two datasets; None of another number of them, or where one has no values."""
+    if len(photographs) != 2:
+        return None
+    tables = [{"images": each.images, "faces": each.faces}[one.of] for each in photographs]
+    first, second = (table[one.name].drop_nulls().cast(pl.Float64).to_numpy() for table in tables)
+    return difference(first, second)

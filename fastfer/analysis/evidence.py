@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fastfer.faces.align import crop
+from fastfer.analysis.photographs import face_sharpness
 from fastfer.faces.detect import detector_version, open_detector
 from fastfer.faces.extract import ahead
 from fastfer.faces.images import UnreadableImageError, read_image
@@ -27,7 +27,6 @@ from pipelines.records import make_folder, read_table, write_table
 
 SCENES_NAME: Final = "scenes-{digest}.parquet"
 IMAGES_AT_ONCE: Final = 8
-SHARPNESS_PX: Final = 64
 SCENE_SCHEMA: Final = pl.Schema(
     {
         "image_path": pl.String(),
@@ -105,10 +104,9 @@ def _searched(root: Path, images: pl.DataFrame, name: str, device: str, track: T
             for image, img in zip(lot, decoded, strict=True):
                 row: dict[str, Any] = {"image_path": image["image_path"]}
                 if img is not None:
-                    box_N4 = next(found).box_N4_px
-                    row |= {"width": img.shape[1], "height": img.shape[0], "boxes": box_N4.tolist()}
-                    row |= {"sharpness": _sharpness(img, box_N4)}
-                    row |= {"annotated_sharpness": _sharpness(img, np.array(image["box"]).reshape(-1, 4))}
+                    boxes = next(found).box_N4_px.tolist()
+                    row |= {"width": img.shape[1], "height": img.shape[0], "boxes": boxes}
+                    row |= {"sharpness": _sharpness(img, boxes), "annotated_sharpness": _sharpness(img, image["box"])}
                 yield row
                 advance(1)
 
@@ -124,10 +122,10 @@ def _read(root: Path, image_path: str) -> NDArray[np.uint8] | None:
         return None
 
 
-def _sharpness(img_HWC: NDArray[np.uint8], box_N4: NDArray[np.float64]) -> list[float]:
-    """Of each face, drawn at one width, so that large ones have no advantage of their own."""
-    faces = (crop(img_HWC, box, size_px=SHARPNESS_PX, margin=0.0) for box in box_N4)
-    return [float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var()) for face in faces]
+def _sharpness(img_HWC: NDArray[np.uint8], boxes: list[list[float]]) -> list[float]:
+    """Of each face; what hardly lies in the image is not sharp."""
+    gray_HW = np.asarray(cv2.cvtColor(img_HWC, cv2.COLOR_RGB2GRAY), np.uint8)
+    return [face_sharpness(gray_HW, box) or 0.0 for box in boxes]
 
 
 def in_evidence(rows: pl.DataFrame, scenes: pl.DataFrame) -> pl.DataFrame:
@@ -163,10 +161,13 @@ def _judged(image: str, faces: pl.DataFrame, scene: dict[str, Any]) -> Iterator[
 def prominence(
     box_N4: NDArray[np.float64], sharpness_N: NDArray[np.float64], *, width: int, height: int
 ) -> dict[str, NDArray[np.bool_]]:
-    """Of N faces of one image (boxes xyxy, pixels): which are the largest, the most central, the sharpest of them."""
+    """Of N faces of one image (boxes xyxy, pixels): which are the largest, the most central, the sharpest of them.
+
+    Distances from the centre are shares of the image's width and height, as in `photographs`.
+    """
     area_N = (box_N4[:, 2:] - box_N4[:, :2]).prod(axis=1)
-    middle = np.array([width, height]) / 2
-    distance_N = np.linalg.norm((box_N4[:, :2] + box_N4[:, 2:]) / 2 - middle, axis=1)
+    centre_N2 = (box_N4[:, :2] + box_N4[:, 2:]) / 2 / [width, height]
+    distance_N = np.linalg.norm(centre_N2 - 0.5, axis=1)
     return {
         "is_largest": area_N >= area_N.max(),
         "is_most_central": distance_N <= distance_N.min(),

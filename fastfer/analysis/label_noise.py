@@ -13,7 +13,7 @@ from cleanlab.rank import get_self_confidence_for_each_label
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -35,8 +35,8 @@ class LabelNoise:
     """Estimated shares of wrong labels, of all faces and of each class (`value`, `low`, `high`), and the suspects.
 
     `suspects` are places of faces, the most suspicious first; `suggested_N` is the class that the others suggest, and
-    `confidence_N` what they give the label that is written, 0..1. `probe` is how often
-    it predicts the written label.
+    `confidence_N` what they give the label that is written, 0..1. `probe` is how often it
+    predicts the written label.
     """
 
     overall: dict[str, float]
@@ -56,9 +56,7 @@ def label_noise(sample: Sample, *, seed: int, track: Track = untracked) -> Label
     label_N = sample.label_N
     if np.bincount(label_N, minlength=len(CLASSES)).min() < 2 * FOLDS:
         return None
-    with threadpool_limits(1), track("Predicting labels", total=1, unit="probes") as advance:
-        probability_NK = _out_of_fold(sample, seed)
-        advance(1)
+    probability_NK = _out_of_fold(sample, seed, track)
     drawn = []
     with track("Estimating label errors", total=DRAWS, unit="draws") as advance:
         for places in _draws(sample.group_N, seed):
@@ -81,15 +79,20 @@ def _told(value: float, low: float, high: float, faces: int) -> dict[str, float]
     return {"value": float(value), "low": float(min(low, least)), "high": float(max(high, most))}
 
 
-def _out_of_fold(sample: Sample, seed: int) -> NDArray[np.float64]:
+def _out_of_fold(sample: Sample, seed: int, track: Track) -> NDArray[np.float64]:
+    """What a probe says of faces whose images it has not seen: `N x K`."""
+    label_N = sample.label_N
+    probability_NK = np.zeros((len(label_N), len(CLASSES)))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    components = min(COMPONENTS, *sample.features_NF.shape)
-    probe = LogisticRegression(C=STRENGTH, max_iter=2000)
-    model = make_pipeline(StandardScaler(), PCA(components, random_state=seed), probe)
-    found = cross_val_predict(
-        model, sample.features_NF, sample.label_N, groups=sample.group_N, cv=folds, method="predict_proba"
-    )
-    return np.asarray(found, np.float64)
+    with threadpool_limits(1), track("Predicting labels", total=FOLDS, unit="probes") as advance:
+        for seen, held_out in folds.split(sample.features_NF, label_N, sample.group_N):
+            components = min(COMPONENTS, len(seen), sample.features_NF.shape[1])
+            probe = LogisticRegression(C=STRENGTH, max_iter=2000)
+            model = make_pipeline(StandardScaler(), PCA(components, random_state=seed), probe)
+            model.fit(sample.features_NF[seen], label_N[seen])
+            probability_NK[np.ix_(held_out, model.classes_)] = model.predict_proba(sample.features_NF[held_out])
+            advance(1)
+    return probability_NK
 
 
 def _shares(label_N: NDArray[np.int64], probability_NK: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -213,11 +213,12 @@ def _measured(root: Path, asked: dict[str, Any]) -> dict[str, Any]:
         "contrast": float(work.std()),
         "sharpness": _sharpness(work),
         "jpeg_quality": jpeg_quality(table) if table else None,
-        "face_sharpness": [_face_sharpness(gray, box) for box in json.loads(asked["boxes"])],
+        "face_sharpness": [face_sharpness(gray, box) for box in json.loads(asked["boxes"])],
     }
 
 
-def _face_sharpness(gray_HW: NDArray[np.uint8], box_xyxy_px: list[float] | None) -> float | None:
+def face_sharpness(gray_HW: NDArray[np.uint8], box_xyxy_px: list[float] | None) -> float | None:
+    """Variance of the Laplacian within a box, drawn `FACE_PX` wide; None without a box, or almost none in the image."""
     if box_xyxy_px is None:
         return None
     height, width = gray_HW.shape

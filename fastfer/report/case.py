@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from fastfer.analysis.case import TRAINING_FREE, Case, CaseConfig, Compared, DatasetFacts
+from fastfer.analysis.case import TRAINING_FREE, Case, CaseConfig, Comparison, DatasetFacts
 from fastfer.analysis.separability import DRAWS, Separability
 from fastfer.analysis.statistics import Share
 from fastfer.evaluation.metrics import normalised
@@ -72,7 +72,7 @@ def _methods(case: Case, speaker: Speaker) -> Iterator[str]:
         yield speaker.say("how_noise")
 
 
-def _photographs(compared: Sequence[Compared], speaker: Speaker) -> Section:
+def _photographs(compared: Sequence[Comparison], speaker: Speaker) -> Section:
     """The comparative table of the raw images, and a sentence on each difference that is no small one."""
     section = Section(title=speaker.say("photographs"))
     if not compared:
@@ -94,10 +94,10 @@ def _photographs(compared: Sequence[Compared], speaker: Speaker) -> Section:
     return section
 
 
-def _told_difference(row: Compared, names: Sequence[str], speaker: Speaker) -> str:
+def _told_difference(row: Comparison, names: Sequence[str], speaker: Speaker) -> str:
     assert row.difference is not None
     assert row.p_adjusted is not None
-    medians = [quartiles[1] if (quartiles := row.quartiles[name]) else 0.0 for name in names]
+    medians = [row.quartiles[name][1] or 0.0 for name in names]
     return speaker.say(
         "larger",
         quantity=speaker.word(row.quantity),

@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
-from fastfer.analysis.case import Case, Compared, DatasetFacts
+from fastfer.analysis.case import Case, Comparison, DatasetFacts
 from fastfer.analysis.separability import MEASURES
 from fastfer.analysis.statistics import Share
 from fastfer.labels import CLASSES
@@ -21,13 +21,13 @@ from fastfer.report.theme import SERIES, SHAPES
 SHEET_TILES: Final = 48
 
 
-def comparison_table(compared: Sequence[Compared], names: Sequence[str], speaker: Speaker) -> Table:
+def comparison_table(compared: Sequence[Comparison], names: Sequence[str], speaker: Speaker) -> Table:
     """Medians and quartiles of the photographs, with the difference of two datasets."""
     records = []
     for row in compared:
         record: dict[str, Any] = {"quantity": speaker.word(row.quantity)}
         for name in names:
-            low, median, high = row.quartiles[name] or (None, None, None)
+            low, median, high = row.quartiles[name]
             record |= {f"{name} q1": low, f"{name} median": median, f"{name} q3": high}
         record |= {
             "delta": row.difference.delta if row.difference else None,

@@ -121,10 +121,10 @@ TEXT: Final[dict[str, dict[str, str]]] = {
     "how_noise": {
         "en": "Wrong labels are estimated from predictions of faces that the probe had not seen, nor any face of "
         "their image. The estimate includes expressions that the probe itself confuses; on made labels it "
-        "is 1 to 3 points too high.",
+        "was 0 to 3 points too high.",
         "pt": "Os rótulos errados são estimados com previsões de faces que o classificador não viu, nem outra "
         "face da mesma imagem. A estimativa inclui expressões que o próprio classificador confunde; em "
-        "rótulos fabricados ela é 1 a 3 pontos alta demais.",
+        "rótulos fabricados ela foi 0 a 3 pontos alta demais.",
     },
 }  # fmt: skip
 WORDS: Final[dict[str, dict[str, str]]] = {

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from fastfer.datasets import Source
 from fastfer.estimates import balanced, prospect
 from fastfer.plan import plan_of
-from fastfer.shards import ShardConfig
 from fastfer.study import StudyConfig
 from pipelines.records import read_info
 from tests.fastfer.conftest import DEMO_SETS, SIZE_PX
@@ -38,9 +38,9 @@ def test_before_anything_is_made_each_step_has_its_time_and_disk(raw: Path, tmp_
         assert 0.6 * real < (step.disk_bytes or 0) < 1.7 * real
 
 
-def test_faces_are_counted_as_the_records_will_have_them(raw: Path, tmp_path: Path, shards: Path) -> None:
+def test_faces_are_counted_as_the_records_will_have_them(raw: Path, shards: Path) -> None:
     for dataset in DEMO_SETS:
-        found = prospect(ShardConfig(dataset=dataset, data_root=raw / dataset, out=tmp_path))
+        found = prospect(Source(dataset=dataset, root=raw / dataset), seed=0)
         counts = read_info(shards / dataset / "preprocessed").counts["train"]
         assert found is not None
         assert abs(found.train.total() - sum(counts.values())) <= 0.1 * sum(counts.values())

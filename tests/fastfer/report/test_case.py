@@ -86,6 +86,10 @@ def test_what_is_missing_says_what_to_run(case: Case, config: CaseConfig, tmp_pa
     nothing = replace(config, data_root=tmp_path, shards=tmp_path, datasets=("demo-expw",))
     with pytest.raises(InputError, match=r"make demo-data.*make shards"):
         make_case(nothing)
+    broken = replace(config, results=tmp_path, datasets=("demo-expw",))
+    broken.verdicts("demo-expw").write_text("key,verdict\na,maybe\n")
+    with pytest.raises(InputError, match="line 2: 'maybe' is no verdict"):
+        make_case(broken)
     with pytest.raises(InputError, match="images is 0"):
         replace(config, images=0)
     with pytest.raises(InputError, match=r"no detector 'x'"):
