@@ -4,43 +4,43 @@ Beside kornia as its documentation writes it, torchvision, albumentations, OpenC
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contest import OUT, contest, show
-from benchmarks.harness import write_result
+from benchmarks.contest import contest
 from benchmarks.images import bench_records
 from benchmarks.peers.run import AUGMENTERS
+from benchmarks.schema import Case
+from benchmarks.suite import Setting, Suite
 
-OURS: Final = "fastfer"
 
-
-def main() -> None:
-    """Measure, print, and write `benchmarks/results/augment--*.json`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.augment",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example:\n  python -m benchmarks.augment --images 2000 --repeats 3",
-    )
-    parser.add_argument("--data", type=Path, default=Path("data/bench/loaders"), help="images, made if missing")
-    parser.add_argument("--images", type=int, default=8000)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", default="*", help="contenders whose name matches this pattern")
-    parser.add_argument("--results", type=Path, help="folder of the result (default: benchmarks/results)")
-    arguments = parser.parse_args()
-    source = bench_records(arguments.data, arguments.images)
-    result = contest(
+def _run(settings: argparse.Namespace) -> Iterator[Case]:
+    source = bench_records(settings.data, settings.images)
+    yield contest(
         AUGMENTERS,
         "augment",
+        title="Augmentation alone",
+        how="Decoded images in memory, batches in stored order; every contender in a process of its own.",
+        ours="fastfer, compiled",
         source=source,
         work=source.parent / "peers",
-        repeats=arguments.repeats,
-        only=arguments.only,
+        repeats=settings.repeats,
+        batch=settings.batch,
+        only=settings.only,
     )
-    show(f"augmentation alone, {arguments.images} images", result, OURS)
-    OUT.print(f"written: {write_result('augment', {'batch': 64, 'workers': 2} | result, arguments.results)}")
 
 
-if __name__ == "__main__":
-    main()
+SUITE: Final = Suite(
+    "augment",
+    "Images per second of augmentation alone, beside kornia, torchvision, albumentations, OpenCV and DALI.",
+    (
+        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
+        Setting("images", "how many", int, 8000, 1000),
+        Setting("batch", "images of a batch", int, 64),
+        Setting("repeats", "turns of each contender", int, 5, 2),
+        Setting("only", "contenders whose name matches this pattern", str, "*"),
+    ),
+    ("python -m benchmarks augment", "python -m benchmarks augment --quick 1 --only 'fastfer*'"),
+    _run,
+)

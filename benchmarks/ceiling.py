@@ -4,17 +4,22 @@ The replay needs no loader and no augmentation: it is the ceiling. Both run in t
 runs them: the strong policy online, batches prefetched. Weights are random.
 """
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from benchmarks.harness import Measured, in_turn
+from benchmarks.harness import in_turn
+from benchmarks.images import bench_records
+from benchmarks.schema import Case
+from benchmarks.suite import Setting, Suite
+from fastfer.cli.verbs import words
 from fastfer.config import TrainConfig
 from fastfer.training.learner import Learner
 from fastfer.training.run import Run
@@ -22,8 +27,6 @@ from fastfer.training.state import EpochProgress
 from pipelines.loaders import Batch, Loader, open_loader
 from pipelines.loaders.base import Share
 from pipelines.records import read_info
-
-ARCHS: Final = ("resnet", "efficientnet", "vit")
 
 
 class Steps(Loader):
@@ -44,7 +47,7 @@ class Steps(Loader):
         """The other loader is closed by who opened it."""
 
 
-def ceiling(variant: Path, arch: str, *, kind: str, batch: int, steps: int, repeats: int) -> dict[str, Any]:
+def ceiling(variant: Path, arch: str, *, kind: str, batch: int, steps: int, repeats: int) -> Case:
     """Images per second with the loader and with the replay, and the share of the time that a step waits for data."""
     info = read_info(variant)
     config = TrainConfig(dataset="demo-rafdb", arch=arch, aug="online", batch=batch, pretrained=False, loader=kind)
@@ -69,29 +72,41 @@ def ceiling(variant: Path, arch: str, *, kind: str, batch: int, steps: int, repe
         measured = in_turn(
             {"loader": lambda: run(learner, real), "replayed batch": lambda: run(ceiling, replayed)}, repeats=repeats
         )
-    return _summary(measured, waits[-repeats:])
+    waited = [wait_s / seconds for wait_s, seconds in zip(waits[-repeats:], measured["loader"].seconds, strict=True)]
+    return Case(
+        title=f"Training {arch}",
+        unit="images",
+        how="The trainer's own epoch with the strong policy online, beside one prepared batch replayed.",
+        ours="loader",
+        settings={"arch": arch, "loader": kind, "batch": batch, "steps": steps},
+        contenders={
+            "loader": measured["loader"].entry("ours", {"wait_share": float(np.median(waited))}),
+            "replayed batch": measured["replayed batch"].entry("limit"),
+        },
+    )
 
 
-def _summary(measured: dict[str, Measured], waits_s: list[float]) -> dict[str, Any]:
-    medians = {name: float(np.median(one.rates)) for name, one in measured.items()}
-    waited = [wait_s / seconds for wait_s, seconds in zip(waits_s, measured["loader"].seconds, strict=True)]
-    return {
-        "contenders": {name: one.summary() for name, one in measured.items()},
-        "of_ceiling": medians["loader"] / medians["replayed batch"],
-        "waited": float(np.median(waited)),
-    }
-
-
-def ceilings(variant: Path, archs: tuple[str, ...], **settings: Any) -> dict[str, Any]:
-    """The ceiling of each architecture, printed as they come."""
+def _run(settings: argparse.Namespace) -> Iterator[Case]:
     torch.manual_seed(0)
-    found = {}
-    for arch in archs:
-        one = found[arch] = ceiling(variant, arch, **settings)
-        rates = {name: values["per_s"]["median"] for name, values in one["contenders"].items()}
-        print(
-            f"{arch:<14}{rates['loader']:8.1f} img/s   replayed batch {rates['replayed batch']:8.1f} img/s   "
-            f"{one['of_ceiling']:.0%} of the ceiling   a step waits {one['waited']:.2%} of its time",
-            flush=True,
+    variant = bench_records(settings.data, settings.images)
+    for arch in settings.archs:
+        yield ceiling(
+            variant, arch, kind=settings.loader, batch=settings.batch, steps=settings.steps, repeats=settings.repeats
         )
-    return settings | {"archs": found}
+
+
+SUITE: Final = Suite(
+    "ceiling",
+    "Does training wait for its images? Beside one batch replayed.",
+    (
+        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
+        Setting("images", "how many", int, 8000, 1000),
+        Setting("archs", "architectures", words, ("resnet", "efficientnet", "vit")),
+        Setting("loader", "as of make train", str, "resident"),
+        Setting("batch", "images of a step", int, 16),
+        Setting("steps", "steps of an epoch", int, 6, 2),
+        Setting("repeats", "turns of each", int, 3, 1),
+    ),
+    ("python -m benchmarks ceiling --archs resnet",),
+    _run,
+)

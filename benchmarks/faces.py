@@ -10,21 +10,24 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.harness import in_turn, write_result
+from benchmarks.harness import in_turn
 from benchmarks.peers.plain_faces import LANDMARKS_NAME
-from benchmarks.rss import peak_rss
+from benchmarks.schema import Case
+from benchmarks.suite import Setting, Suite
 from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
 from pipelines.records import read_manifest
 
 DATASETS: Final = ("demo-rafdb", "demo-expw")
+OURS: Final = "fastfer"
+PLAIN: Final = "plain loop (Pillow, facenet-pytorch)"
 FOUND_WITHIN: Final = 0.25
 """A face counts as found when its landmarks lie this close to the true ones on average, in distances of the eyes."""
 Landmarks = dict[str, NDArray[np.float64]]
@@ -32,7 +35,7 @@ Landmarks = dict[str, NDArray[np.float64]]
 
 def plain_loop(root: Path, out: Path) -> Landmarks:
     """The loop that people write; the landmarks it found, by key."""
-    _run("benchmarks.peers.plain_faces", str(root), str(out))
+    _start("benchmarks.peers.plain_faces", str(root), str(out))
     found = json.loads((out / LANDMARKS_NAME).read_text(encoding="utf-8"))
     keys = read_truth(root)["key"]
     return {keys[int(n)]: np.array(points).reshape(5, 2) for n, points in found.items()}
@@ -40,17 +43,17 @@ def plain_loop(root: Path, out: Path) -> Landmarks:
 
 def fastfer(root: Path, out: Path, *options: str) -> Landmarks:
     """`make shards`; the landmarks it found, by key."""
-    _run("fastfer", "shards", "--dataset", root.name, "--data-root", str(root), "--out", str(out), *options)
+    _start("fastfer", "shards", "--dataset", root.name, "--data-root", str(root), "--out", str(out), *options)
     manifest = read_manifest(out / root.name / "preprocessed").filter(pl.col("face_landmarks").is_not_null())
     points = manifest.select("key", "face_landmarks").iter_rows()
     return {key: np.array(values).reshape(5, 2) for key, values in points}
 
 
-def _run(module: str, *arguments: str) -> None:
+def _start(module: str, *arguments: str) -> None:
     subprocess.run([sys.executable, "-m", module, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def quality(found: Landmarks, truth: pl.DataFrame) -> dict[str, float]:
+def quality(found: Landmarks, truth: pl.DataFrame) -> dict[str, float | None]:
     """Recall, and the median and 95th percentile of the landmark error of the faces found, in distances of the eyes."""
     errors = []
     for key, points in truth.select("key", "landmarks").iter_rows():
@@ -59,12 +62,12 @@ def quality(found: Landmarks, truth: pl.DataFrame) -> dict[str, float]:
             eyes_px = np.linalg.norm(true_52[0] - true_52[1])
             errors.append(float(np.linalg.norm(found[key] - true_52, axis=1).mean() / eyes_px))
     near = [error for error in errors if error <= FOUND_WITHIN]
-    median, high = np.percentile(near, [50, 95]) if near else (np.nan, np.nan)
-    return {"recall": len(near) / len(truth), "landmark_error": float(median), "landmark_error_p95": float(high)}
+    median, high = map(float, np.percentile(near, [50, 95])) if near else (None, None)
+    return {"recall": len(near) / len(truth), "landmark_error": median, "landmark_error_p95": high}
 
 
-def compare(root: Path, *, repeats: int, options: tuple[str, ...]) -> dict[str, Any]:
-    """Both contenders on one demo set: rates, their ratio, and what each found."""
+def _case(root: Path, *, repeats: int, options: tuple[str, ...]) -> Case:
+    """Both contenders on one demo set: rates, what each found, and the memory of the whole tree of processes."""
     truth = read_truth(root)
     found: dict[str, Landmarks] = {}
 
@@ -78,49 +81,49 @@ def compare(root: Path, *, repeats: int, options: tuple[str, ...]) -> dict[str, 
 
     measured = in_turn(
         {
-            "plain loop": contender("plain loop", lambda out: plain_loop(root, out)),
-            "fastfer": contender("fastfer", lambda out: fastfer(root, out, *options)),
+            PLAIN: contender(PLAIN, lambda out: plain_loop(root, out)),
+            OURS: contender(OURS, lambda out: fastfer(root, out, *options)),
         },
         repeats=repeats,
         warm_up=0,  # every run starts anew
     )
-    rates = {name: float(np.median(one.rates)) for name, one in measured.items()}
-    return {
-        "faces": len(truth),
-        "images": truth["image"].n_unique(),
-        "contenders": {name: one.summary() | quality(found[name], truth) for name, one in measured.items()},
-        "ratio": rates["fastfer"] / rates["plain loop"],
-    }
-
-
-def main() -> None:
-    """Measure, print, and write `benchmarks/results/faces--*.json`."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faces", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, default=Path("data/bench"), help="folder of the demo sets (made if missing)"
+    return Case(
+        title=f"From photographs to faces, {root.name}",
+        unit="faces",
+        how="As a user runs it: a process from its start to its last file; the photographs in the page cache.",
+        ours=OURS,
+        settings={
+            "faces": len(truth),
+            "images": truth["image"].n_unique(),
+            "detector": "mtcnn",
+            "options": " ".join(options),
+        },
+        contenders={
+            name: one.entry("ours" if name == OURS else "peer", quality(found[name], truth))
+            for name, one in measured.items()
+        },
     )
-    parser.add_argument("--faces", type=int, default=1200, help="faces in each set, where it is made")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--options", default="", help="of `fastfer shards`, such as '--device cuda --workers 4'")
-    arguments = parser.parse_args()
-    make_demo_data(arguments.data, DemoConfig(faces=arguments.faces))
-    result: dict[str, Any] = {"options": arguments.options, "datasets": {}}
+
+
+def _run(settings: argparse.Namespace) -> Iterator[Case]:
+    make_demo_data(settings.data / str(settings.faces), DemoConfig(faces=settings.faces))
     for name in DATASETS:
-        one = compare(arguments.data / name, repeats=arguments.repeats, options=tuple(arguments.options.split()))
-        result["datasets"][name] = one
-        print(f"{name}: {one['faces']} faces in {one['images']} images")
-        for contender, values in one["contenders"].items():
-            rate = values["per_s"]
-            print(
-                f"  {contender:<11}{rate['median']:7.1f} faces/s ({rate['q25']:.1f} to {rate['q75']:.1f})   "
-                f"recall {values['recall']:.4f}   landmark error {values['landmark_error']:.4f}"
-            )
-        print(f"  fastfer is {one['ratio']:.1f} times as fast")
-    result["peak_rss_mib"] = {str(copies): peak_rss(arguments.data / "demo-expw", copies) for copies in (1, 10)}
-    for copies, values in result["peak_rss_mib"].items():
-        print(f"peak RSS at {copies} x the images: {values['parent']:.0f} MiB, a worker {values['worker']:.0f} MiB")
-    print(f"written: {write_result('faces', result)}")
+        yield _case(
+            settings.data / str(settings.faces) / name,
+            repeats=settings.repeats,
+            options=tuple(settings.options.split()),
+        )
 
 
-if __name__ == "__main__":
-    main()
+SUITE: Final = Suite(
+    "faces",
+    "Faces per second from photograph to written record, beside the loop that people write.",
+    (
+        Setting("data", "folder of the demo sets, made if missing", Path, Path("data/bench/faces")),
+        Setting("faces", "faces in each set, where it is made", int, 1200, 120),
+        Setting("repeats", "turns of each contender", int, 3, 1),
+        Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, ""),
+    ),
+    ("python -m benchmarks faces", "python -m benchmarks faces --faces 300 --options '--workers 1'"),
+    _run,
+)

@@ -5,29 +5,37 @@ import math
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import psutil
 import torch
+from rich.console import Console
+from rich.table import Table
 
 from benchmarks.peers.run import Peer
+from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
 from pipelines.records import write_atomically
 
-RESULTS: Final = Path(__file__).parent / "results"
-SCHEMA_VERSION: Final = 1
+RESULTS: Final = Path("benchmarks/results")
+QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
+RESAMPLES: Final = 2000
 LIBRARIES: Final = (
-    "torch", "torchvision", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow", "numpy",
-    "nvidia-dali-cuda120", "kornia", "albumentations",
+    "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
+    "numpy", "nvidia-dali-cuda120", "kornia", "albumentations",
 )  # fmt: skip
+LOG_WIDTH: Final = 120
+"""Columns where there is no terminal, as in a log."""
+OUT: Final = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +45,34 @@ class Measured:
     items: int
     seconds: list[float]
 
-    @property
-    def rates(self) -> list[float]:
-        """Items per second, by repetition."""
-        return [self.items / seconds for seconds in self.seconds]
+    def entry(
+        self,
+        role: Role,
+        measures: Mapping[str, float | None] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> Entry:
+        """As a result file holds it."""
+        return Entry(
+            role=role,
+            items=self.items,
+            seconds=self.seconds,
+            per_s=rate_of(self.items, self.seconds),
+            measures=dict(measures or {}),
+            versions=dict(versions or {}),
+        )
 
-    def summary(self) -> dict[str, Any]:
-        """Median, quartiles and all repetitions, as a result file holds them."""
-        low, median, high = (float(value) for value in np.percentile(self.rates, [25, 50, 75]))
-        return asdict(self) | {"per_s": {"median": median, "q25": low, "q75": high}}
+
+def rate_of(items: int, seconds: Sequence[float]) -> Rate:
+    """Items per second over repetitions.
+
+    The interval of the median is a percentile bootstrap over the repetitions (Efron and Tibshirani, 1993); of few
+    repetitions it is simply their range.
+    """
+    rates = items / np.asarray(seconds)
+    drawn = np.random.default_rng(0).choice(rates, (RESAMPLES, len(rates)))
+    low, high = (float(bound) for bound in np.percentile(np.median(drawn, axis=1), [2.5, 97.5]))
+    q25, median, q75 = (float(value) for value in np.percentile(rates, [25, 50, 75]))
+    return Rate(median=median, q25=q25, q75=q75, low=low, high=high)
 
 
 def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_up: int = 1) -> dict[str, Measured]:
@@ -72,8 +99,8 @@ def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_u
     return {name: Measured(items[name], seconds[name]) for name in contenders}
 
 
-def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> dict[str, dict[str, Any]]:
-    """Let the peers run, in turn; what each measured, as a result file holds it.
+def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> dict[str, tuple[Measured, dict[str, float | None]]]:
+    """Let the peers run, in turn; what each measured, and its measures (`schema.MEASURES`).
 
     A turn is one epoch, or as many as a second takes by the first one (which does not count): a single epoch of 20 ms
     would only tell what the turns of the others have left in the caches.
@@ -87,31 +114,36 @@ def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> dict[str, dict[
     for turn in range(repeats):
         for name, peer in peers.items():
             turns[name].append(peer.epochs(3 + turn * counts[name], counts[name]))
-    return {name: _summary_of(of_peer) for name, of_peer in turns.items()}
+    return {name: (_measured(of_peer), _measures(of_peer)) for name, of_peer in turns.items()}
 
 
-def _summary_of(turns: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    images = int(turns[0]["images"])
+def _measured(turns: Sequence[Mapping[str, float]]) -> Measured:
+    return Measured(int(turns[0]["images"]), [turn["seconds"] for turn in turns])
+
+
+def _measures(turns: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
     cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
-    return Measured(images, [turn["seconds"] for turn in turns]).summary() | {
-        "cpu_s_per_1000": 1000 * cpu_s / images,
+    return {
+        "cpu_s_per_1000": 1000 * cpu_s / turns[0]["images"],
         "pss_mib": max(turn["pss_mib"] for turn in turns),
     }
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """The facts of this machine and of what runs on it."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
-        "commit": _commit(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-    }
+    return Machine(
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        driver=None,
+        power_limit_w=None,
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        libraries={name: found for name in LIBRARIES if (found := _version(name))},
+        commit=_commit(),
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+    )
 
 
 def _processor() -> str:
@@ -143,13 +175,40 @@ def _commit() -> str | None:
     return commit + ("+" if changed else "")
 
 
-def write_result(suite: str, content: Mapping[str, Any], folder: Path | None = None) -> Path:
-    """Write `<suite>--<cores>-core-<machine>--<device>.json`: the machine's facts and `content`."""
+def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path | None = None) -> Path:
+    """Write `<suite>--<cores>-core-<machine>--<device>.json` into the folder: this machine's facts and the cases."""
     facts = machine()
-    device = "cpu" if facts["device"] is None else "-".join(facts["device"].lower().split())
-    folder = folder or RESULTS
-    path = folder / f"{suite}--{facts['cores']}-core-{platform.machine()}--{device}.json"
-    result = {"schema_version": SCHEMA_VERSION, "suite": suite, "machine": facts, **content}
+    device = "cpu" if facts.device is None else "-".join(facts.device.lower().split())
+    folder = folder or (QUICK_RESULTS if quick else RESULTS)
+    path = folder / f"{suite}--{facts.cores}-core-{platform.machine()}--{device}.json"
+    result = Result(schema_version=SCHEMA_VERSION, suite=suite, quick=quick, machine=facts, cases=list(cases))
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(path, (json.dumps(result.model_dump(), indent=1) + "\n").encode())
     return path
+
+
+def show(case: Case) -> None:
+    """Print a case's contenders, fastest first, each beside ours."""
+    ours = case.contenders.get(case.ours)
+    measures = dict.fromkeys(name for entry in case.contenders.values() for name in entry.measures)
+    at = "" if case.axis is None else f", {case.axis.name} {case.axis.value:g}"
+    table = Table(title=f"{case.title}{at}", caption=case.how)
+    table.add_column("")
+    titles = [MEASURES[name].title + (f", {MEASURES[name].unit}" if MEASURES[name].unit else "") for name in measures]
+    for column in (f"{case.unit}/s", "95% interval", f"{case.ours} is", *titles):
+        table.add_column(column, justify="right")
+    for name, entry in sorted(case.contenders.items(), key=lambda item: -item[1].per_s.median):
+        ratio = "" if ours is None else f"{ours.per_s.median / entry.per_s.median:.2f} x"
+        rate = entry.per_s
+        cells = [_number(entry.measures.get(measure)) for measure in measures]
+        table.add_row(name, _number(rate.median), f"{_number(rate.low)} to {_number(rate.high)}", ratio, *cells)
+    OUT.print(table)
+    for name, why in case.failed.items():
+        OUT.print(f"failed: {name}: {why}", highlight=False, markup=False)
+
+
+def _number(value: float | None) -> str:
+    """Three figures, or whole above a hundred; a dash where nothing was measured."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -44,11 +44,16 @@ def fail(message: str) -> NoReturn:
     sys.exit(WRONG_USE)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    top = Parser(prog="fastfer", description="Facial-expression-recognition studies on RAF-DB and ExpW.")
+def parser(
+    table: Sequence[Verb] = VERBS,
+    *,
+    prog: str = "fastfer",
+    description: str = "Facial-expression-recognition studies on RAF-DB and ExpW.",
+) -> argparse.ArgumentParser:
+    """The command line of a table of verbs."""
+    top = Parser(prog=prog, description=description)
     verbs = top.add_subparsers(dest="verb", required=True, metavar="verb", parser_class=Parser)
-    for verb in VERBS:
+    for verb in table:
         sub = verbs.add_parser(
             verb.name,
             help=verb.summary,
@@ -68,11 +73,16 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run `fastfer`. Exit codes: 0 done; 2 wrong use or input; 1 a fault of ours; 130 interrupted."""
+    """Run `fastfer`."""
+    run_verb(parser(), VERBS, _joined(sys.argv[1:] if argv is None else argv))
+
+
+def run_verb(command_line: argparse.ArgumentParser, table: Sequence[Verb], argv: Sequence[str]) -> None:
+    """Run the verb that `argv` names. Exit codes: 0 done; 2 wrong use or input; 1 a fault of ours; 130 interrupted."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
-        arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-        run: Callable[[argparse.Namespace], None] = next(verb.run for verb in VERBS if verb.name == arguments.verb)
+        arguments = command_line.parse_args(argv)
+        run: Callable[[argparse.Namespace], None] = next(verb.run for verb in table if verb.name == arguments.verb)
         run(arguments)
     except InputError as error:
         fail(" ".join(str(error).split()))

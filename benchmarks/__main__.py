@@ -1,0 +1,50 @@
+"""`python -m benchmarks`: measure this machine."""
+
+import argparse
+import sys
+from typing import Final
+
+from benchmarks import augment, ceiling, faces, loaders
+from benchmarks.harness import OUT
+from benchmarks.suite import COMMON, Suite
+from fastfer.cli.app import parser, run_verb
+from fastfer.cli.verbs import Verb
+
+SUITES: Final[tuple[Suite, ...]] = (faces.SUITE, loaders.SUITE, augment.SUITE, ceiling.SUITE)
+
+
+def _all(arguments: argparse.Namespace) -> None:
+    """Every suite with its defaults; one that fails is named at the end, and does not stop the others."""
+    broken = []
+    for suite in SUITES:
+        OUT.rule(suite.name)
+        given = argparse.Namespace(**vars(arguments), **dict.fromkeys(one.key for one in suite.settings))
+        try:
+            suite.measure(given)
+        except Exception as error:
+            broken.append(suite.name)
+            OUT.print(f"{suite.name} failed: {error}", highlight=False, markup=False)
+    if broken:
+        sys.exit(f"these suites failed: {', '.join(broken)}")
+
+
+VERBS: Final = (
+    *(suite.verb() for suite in SUITES),
+    Verb(
+        "all",
+        "Every suite in turn, with its defaults (40 minutes on 2 cores; a quick run 5).",
+        COMMON,
+        ("python -m benchmarks all", "python -m benchmarks all --quick 1"),
+        _all,
+    ),
+)
+DESCRIPTION: Final = "What this machine does per second, in how much memory, beside other tools, in one run each."
+
+
+def main() -> None:
+    """Run `python -m benchmarks`."""
+    run_verb(parser(VERBS, prog="python -m benchmarks", description=DESCRIPTION), VERBS, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A suite of benchmarks: its settings, with smaller ones for a quick look, and how it is run from the command line."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.harness import OUT, QUICK_RESULTS, RESULTS, show, write_result
+from benchmarks.schema import Case
+from fastfer.cli.verbs import Option, Verb, switch
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A `--name value` of a suite; `quick` is the default of a quick run, where it is another one."""
+
+    name: str
+    help: str
+    kind: Callable[[str], Any]
+    default: Any
+    quick: Any = None
+
+    @property
+    def key(self) -> str:
+        """Its name in a namespace."""
+        return self.name.replace("-", "_")
+
+    def value(self, arguments: argparse.Namespace, *, quick: bool) -> Any:
+        """What was given, or the default."""
+        given = getattr(arguments, self.key)
+        if given is not None:
+            return given
+        return self.quick if quick and self.quick is not None else self.default
+
+    def option(self) -> Option:
+        """As the command line has it; it does not hold the default, so that a given value can be told from it."""
+        quick = "" if self.quick is None else f"; of a quick run: {self.quick}"
+        return Option(self.name, f"{self.help} (default: {self.default}{quick})", self.kind)
+
+
+COMMON: Final = (
+    Option("quick", "1: a quick look, with small data and few repetitions", switch, False),
+    Option("results", f"folder of the result (default: {RESULTS}; of a quick run: {QUICK_RESULTS})", Path),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """`run` gets the settings' values and gives each case as soon as it is measured."""
+
+    name: str
+    summary: str
+    settings: tuple[Setting, ...]
+    examples: tuple[str, ...]
+    run: Callable[[argparse.Namespace], Iterator[Case]]
+
+    def measure(self, arguments: argparse.Namespace) -> Path:
+        """Measure, print and write; returns the result file."""
+        quick = arguments.quick
+        values = {one.key: one.value(arguments, quick=quick) for one in self.settings}
+        cases = []
+        for case in self.run(argparse.Namespace(quick=quick, **values)):
+            show(case)
+            cases.append(case)
+        path = write_result(self.name, cases, quick=quick, folder=arguments.results)
+        OUT.print(f"written: {path}", highlight=False, soft_wrap=True)
+        return path
+
+    def verb(self) -> Verb:
+        """The suite as a verb of `python -m benchmarks`."""
+        return Verb(
+            self.name,
+            self.summary,
+            (*(one.option() for one in self.settings), *COMMON),
+            self.examples,
+            self._run,
+        )
+
+    def _run(self, arguments: argparse.Namespace) -> None:
+        self.measure(arguments)

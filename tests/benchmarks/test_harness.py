@@ -1,0 +1,105 @@
+"""The harness: a known sleep gives a known time, contenders run in turn, and a result file is held to its schema."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness import Measured, in_turn, rate_of, write_result
+from benchmarks.schema import Case, read_result
+from pipelines.errors import InputError
+
+RESULTS = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.json"))
+
+
+def a_case(**changes: object) -> Case:
+    timed = Measured(100, [0.5, 0.4, 0.6])
+    made = Case(
+        title="made", unit="images", how="by a test", ours="fastfer", settings={"batch": 8},
+        contenders={"fastfer": timed.entry("ours", {"pss_mib": 10.0, "power_w": None})}, failed={"other": "not there"},
+    )  # fmt: skip
+    return made.model_copy(update=changes)
+
+
+def test_a_known_sleep_gives_a_known_time() -> None:
+    def sleeping() -> int:
+        time.sleep(0.05)
+        return 10
+
+    measured = in_turn({"sleep": sleeping}, repeats=3)["sleep"]
+    assert len(measured.seconds) == 3
+    assert all(0.05 <= seconds < 0.25 for seconds in measured.seconds)
+    assert measured.entry("ours").per_s.median <= 200
+
+
+def test_contenders_run_in_turn_after_the_warm_up() -> None:
+    order: list[str] = []
+
+    def noting(name: str) -> int:
+        order.append(name)
+        return 1
+
+    measured = in_turn({"a": lambda: noting("a"), "b": lambda: noting("b")}, repeats=2)
+    assert order == ["a", "b"] * 3
+    assert {name: len(one.seconds) for name, one in measured.items()} == {"a": 2, "b": 2}
+
+
+def test_another_number_of_items_is_refused() -> None:
+    counts = iter([3, 4])
+    with pytest.raises(ValueError, match="4 items, and 3 before"):
+        in_turn({"a": lambda: next(counts)}, repeats=1)
+
+
+def test_the_rate_has_quartiles_and_an_interval_around_its_median() -> None:
+    rate = rate_of(100, [1.0, 2.0, 4.0, 5.0, 10.0])
+    assert rate.median == 25
+    assert 10 <= rate.low <= rate.q25 <= rate.median <= rate.q75 <= rate.high <= 100
+    assert rate_of(100, [2.0]).model_dump() == dict.fromkeys(("median", "q25", "q75", "low", "high"), 50.0)
+
+
+def test_a_written_result_is_read_as_it_was(tmp_path: Path) -> None:
+    path = write_result("made", [a_case()], quick=True, folder=tmp_path)
+    result = read_result(path)
+    assert (result.suite, result.quick, result.cases) == ("made", True, [a_case()])
+    assert result.machine.cores >= 1
+    assert result.cases[0].contenders["fastfer"].measures == {"pss_mib": 10.0, "power_w": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda of: of.update(schema_version=1), "schema_version"),
+        (lambda of: of.pop("machine"), "machine: Field required"),
+        (lambda of: of["cases"][0]["contenders"]["fastfer"].update(seconds=[]), "seconds"),
+        (lambda of: of["cases"][0]["contenders"]["fastfer"]["measures"].update(warmth=3), "unknown measure warmth"),
+        (lambda of: of["cases"][0].update(unit="sheep"), "unit"),
+        (lambda of: of.update(more=1), "more: Extra inputs"),
+    ],
+)
+def test_what_is_no_result_is_refused_by_name(tmp_path: Path, change, said: str) -> None:
+    path = write_result("made", [a_case()], quick=False, folder=tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=said):
+        read_result(path)
+
+
+@pytest.mark.parametrize("content", ["", "[", "[]", "null", '{"suite": 1}', "\x00"])
+def test_a_damaged_result_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"result\.json"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_every_committed_result_is_one(path: Path) -> None:
+    result = read_result(path)
+    assert not result.quick
+    assert path.name.startswith(f"{result.suite}--")
+    assert result.machine.commit
+    for case in result.cases:
+        for entry in case.contenders.values():
+            assert entry.per_s == rate_of(entry.items, entry.seconds)
