@@ -17,7 +17,7 @@ from fastfer.evaluation.compare import Result, compare, shared_tests
 from fastfer.evaluation.cross import CROSS_NAME, counterparts, cross, read_drops
 from fastfer.evaluation.evaluate import FinishedRun, Loading, known_scores, scores_of
 from fastfer.evaluation.paired import read_pairs
-from fastfer.report import PAGE_NAME, make_report
+from fastfer.report import PAGE_NAME, PERFORMANCE, DataFolders, make_report
 from fastfer.results import findings, read_results, results_table, write_results
 from fastfer.shards import ShardConfig, make_shards
 from fastfer.together import known_parts, training_parts
@@ -282,5 +282,11 @@ def _is_known(run: FinishedRun, dataset: str, study: StudyConfig) -> bool:
 def _report(study: StudyConfig, outcome: Outcome, track: Track) -> None:
     names = {run.folder.name for run in outcome.runs}
     outcome.report = make_report(
-        study.train.runs, study.reports / study.name, results=study.tables, select=names.__contains__, track=track
+        study.train.runs,
+        study.reports / study.name,
+        results=study.tables,
+        data=DataFolders(data_root=study.data_root, shards=study.train.shards),
+        performance=study.reports / PERFORMANCE,
+        select=names.__contains__,
+        track=track,
     )

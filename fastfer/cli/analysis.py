@@ -5,9 +5,9 @@ from typing import Final
 
 from fastfer.cli.console import say, track
 from fastfer.cli.dataset import IMAGES_OPTION, LABELS_OPTION, RAW
-from fastfer.cli.study import DATA_ROOTS
 from fastfer.cli.verbs import (
     DATA_ROOT,
+    DATA_ROOTS,
     DATASETS,
     OUT,
     REPORTS,

@@ -4,11 +4,11 @@ import argparse
 from typing import Final
 
 from fastfer.cli.console import say, track
-from fastfer.cli.verbs import REPORTS, RESULTS, RUNS, Option, Verb
+from fastfer.cli.verbs import DATA_ROOTS, REPORTS, RESULTS, RUNS, SHARDS, WORKERS, Option, Verb
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from fastfer.report import make_report
+    from fastfer.report import PERFORMANCE, DataFolders, make_report
 
     page = make_report(
         arguments.runs,
@@ -16,6 +16,8 @@ def _report(arguments: argparse.Namespace) -> None:
         select=arguments.select,
         results=arguments.results,
         lang=arguments.locale,
+        data=DataFolders(data_root=arguments.data_root, shards=arguments.shards, workers=arguments.workers),
+        performance=arguments.reports / PERFORMANCE,
         track=track,
     )
     say(f"report: {page}")
@@ -29,6 +31,9 @@ VERBS: Final = (
             RUNS,
             REPORTS,
             RESULTS,
+            DATA_ROOTS,
+            SHARDS,
+            WORKERS,
             Option("locale", "language of the page, its figures and tables: en or pt", str, "en"),
             Option("name", "the report's folder in --reports", str, "study"),
             Option("select", "only runs whose name matches this pattern", str, "*"),

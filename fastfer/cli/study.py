@@ -3,13 +3,12 @@
 import argparse
 import signal
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fastfer.cli.console import say, show_table, track
 from fastfer.cli.epochs import show_epochs
 from fastfer.cli.train import TUNING
-from fastfer.cli.verbs import REPORTS, RESULTS, RUNS, SHARDS, Option, Verb, seed_number, switch, words
+from fastfer.cli.verbs import DATA_ROOTS, REPORTS, RESULTS, RUNS, SHARDS, Option, Verb, seed_number, switch, words
 from fastfer.config import AUGMENTATIONS, TrainConfig
 from fastfer.models import ARCHITECTURES
 from pipelines.errors import InputError
@@ -121,7 +120,6 @@ def _demo(arguments: argparse.Namespace) -> None:
     show_outcome(run_demo(study, DemoConfig(), track=track, epochs=show_epochs, say=say))
 
 
-DATA_ROOTS: Final = Option("data-root", "folder of the raw datasets", Path, Path("data/raw"))
 VERBS: Final = (
     Verb(
         "study",

@@ -81,6 +81,7 @@ DATASETS: Final = Option("dataset", "one dataset, or several as rafdb+expw", def
 DATA_ROOT: Final = Option("data-root", "the dataset's own folder, or s3://... (default: data/raw/<dataset>)", place)
 OUT: Final = Option("out", "folder of all record variants, or s3://...", place, Path("data/shards"))
 SHARDS: Final = Option("shards", "folder of all record variants", place, Path("data/shards"))
+DATA_ROOTS: Final = Option("data-root", "folder of the raw datasets", Path, Path("data/raw"))
 RUNS: Final = Option("runs", "folder of all runs", Path, Path("runs"))
 RESULTS: Final = Option("results", "folder of the result tables", Path, Path("results"))
 WORKERS: Final = Option("workers", "processes or threads", int, os.cpu_count() or 1)

@@ -1,23 +1,15 @@
-"""Makes a report from run folders, all of it or nothing."""
+"""Makes a report from run folders."""
 
-from datetime import datetime
 from pathlib import Path
-from typing import Final
 
-from fastfer import __version__
 from fastfer.report.content import compose
 from fastfer.report.contrasts import Compared
-from fastfer.report.files import write_figures
-from fastfer.report.latex import latex
+from fastfer.report.data import DataFolders, data_sections
 from fastfer.report.locale import locale_of
-from fastfer.report.naming import file_names
-from fastfer.report.page import GENERATOR, Page, render
 from fastfer.report.runs import Select, read_runs
-from pipelines.errors import InputError
+from fastfer.report.sections_file import performance_sections
+from fastfer.report.write import write_page
 from pipelines.progress import Track, untracked
-from pipelines.records import replacing
-
-PAGE_NAME: Final = "index.html"
 
 
 def make_report(
@@ -28,6 +20,8 @@ def make_report(
     lang: str = "en",
     select: Select = "*",
     results: Path | None = None,
+    data: DataFolders | None = None,
+    performance: Path | None = None,
     track: Track = untracked,
 ) -> Path:
     """Write a report of every run below a folder.
@@ -43,6 +37,8 @@ def make_report(
         lang: the language of all labels, see `locale_of`.
         select: which runs, by the names of their folders: a glob pattern such as `demo-*`, or what says so of a name.
         results: the folder of what `make compare` wrote, for paired intervals and tests.
+        data: where the runs' data lies; without it the page says nothing of the data.
+        performance: the sections that `make bench-report` wrote; without it the page says nothing of benchmarks.
         track: told of each figure drawn.
 
     Returns:
@@ -56,54 +52,16 @@ def make_report(
     runs = read_runs(runs_root, select)
     compared = Compared.read(results)
     return write_page(
-        compose(runs, title, compared, results, _),
+        compose(
+            runs,
+            title,
+            compared,
+            results,
+            data_sections(runs, data, track, _),
+            performance_sections(performance, _),
+            _,
+        ),
         out,
         source=_("{count} runs in {folder}", count=len(runs), folder=runs_root),
         track=track,
     )
-
-
-def write_page(page: Page, out: Path, *, source: str, track: Track = untracked) -> Path:
-    """Write `index.html` and, beside it, the page's figures and tables, all of it or nothing; returns its path.
-
-    Raises:
-        InputError: `out` holds something else than such a page.
-    """
-    _refuse_foreign(out)
-    now = datetime.now().astimezone()
-    made = locale_of(page.lang)(
-        "Made {when} by fastfer {version} from {source}",
-        when=f"{now:%Y-%m-%d %H:%M %Z}",
-        version=__version__,
-        source=source,
-    )
-    with replacing(out) as folder:
-        _write(page, folder, made, track)
-    return out / PAGE_NAME
-
-
-def _write(page: Page, folder: Path, made: str, track: Track) -> None:
-    figures, tables, pictures = list(page.figures()), list(page.tables()), list(page.pictures())
-    figure_files = file_names(figure.name for figure in figures)
-    table_files = file_names(table.name for table in tables)
-    write_figures(figures, figure_files, folder / "figures", track)
-    (folder / "tables").mkdir()
-    for table in tables:
-        path = folder / "tables" / table_files[table.name]
-        table.frame().write_csv(f"{path}.csv")
-        Path(f"{path}.tex").write_text(latex(table), encoding="utf-8")
-    if pictures:
-        (folder / "pictures").mkdir()
-    for picture in pictures:
-        (folder / "pictures" / f"{picture.name}.jpg").write_bytes(picture.jpeg)
-    html = render(page, figure_files=figure_files, table_files=table_files, made=made)
-    (folder / PAGE_NAME).write_text(html, encoding="utf-8")
-
-
-def _refuse_foreign(out: Path) -> None:
-    """Replacing removes what was there: only an earlier report, or nothing."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    page = out / PAGE_NAME
-    if not page.is_file() or GENERATOR not in page.read_text(encoding="utf-8", errors="replace")[:1000]:
-        raise InputError(f"{out} holds something else than a report, which would be lost: choose another folder")

@@ -9,7 +9,6 @@ from fastfer.analysis.case import TRAINING_FREE, Case, CaseConfig, Comparison, D
 from fastfer.analysis.separability import DRAWS, Separability
 from fastfer.analysis.statistics import Share
 from fastfer.evaluation.metrics import normalised
-from fastfer.report.build import write_page
 from fastfer.report.case_parts import (
     class_matrix,
     comparison_table,
@@ -21,6 +20,7 @@ from fastfer.report.case_parts import (
 )
 from fastfer.report.case_text import Speaker
 from fastfer.report.document import Document, Missing, Section
+from fastfer.report.write import write_page
 from pipelines.progress import Track, untracked
 
 SIGNIFICANT: Final = 0.05

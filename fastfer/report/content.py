@@ -1,6 +1,6 @@
 """What a report says, before it is a page: sections of figures, tables and sentences, made from the runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from fastfer.report.summary import Headline, Unfinished, headlines, unfinished
 from fastfer.report.tables import Table
 
 NOTHING_COMPARED: Final = Compared()
+NOTHING: Final[Mapping[str, Section]] = {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +64,14 @@ class Report:
     num_runs: int
     headlines: list[Headline]
     unfinished: list[Unfinished]
+    data: dict[str, Section]  # by their anchors, as the comparisons
     runs_table: Table
     datasets: list[DatasetSection]
-    comparisons: dict[str, Section]  # by their anchors
+    comparisons: dict[str, Section]
     runs: list[RunSection]
     cross: CrossSection
     cost: Table
+    performance: dict[str, Section]
     confusion: Table  # a file only: on the page the matrices are drawn
     shared_config: dict[str, str]
     shared_environment: dict[str, str]
@@ -76,6 +79,8 @@ class Report:
 
     def figures(self) -> Iterator[Figure]:
         """Every figure, in the order of the page."""
+        for section in self.data.values():
+            yield from section.figures
         for compared in self.datasets:
             yield from compared.figures
         for section in self.comparisons.values():
@@ -85,19 +90,26 @@ class Report:
         yield from self.cross.figures
         for __, figures in self.cross.confusions:
             yield from figures
+        for section in self.performance.values():
+            yield from section.figures
 
     def tables(self) -> Iterator[Table]:
         """Every table, in the order of the page."""
+        for section in self.data.values():
+            yield from section.tables
         yield self.runs_table
         for compared in self.datasets:
             yield from compared.tables
         for section in self.comparisons.values():
             yield from section.tables
         yield from (self.cross.table, self.cost, self.confusion)
+        for section in self.performance.values():
+            yield from section.tables
 
     def pictures(self) -> Iterator[Picture]:
-        """None: everything is drawn as a chart."""
-        yield from ()
+        """Every picture, in the order of the page."""
+        for section in self.data.values():
+            yield from section.pictures
 
 
 def compose(
@@ -105,6 +117,8 @@ def compose(
     title: str | None,
     compared: Compared = NOTHING_COMPARED,
     results: Path | None = None,
+    data: Mapping[str, Section] = NOTHING,
+    performance: Mapping[str, Section] = NOTHING,
     _: Locale = ENGLISH,
 ) -> Report:
     """Work out the whole report; nothing is drawn or written yet."""
@@ -118,12 +132,14 @@ def compose(
         num_runs=len(runs),
         headlines=headlines(runs, labels, _),
         unfinished=unfinished(runs, _),
+        data=dict(data),
         runs_table=tables.runs_table(runs, labels, _),
         datasets=_dataset_sections(runs, labels, _),
         comparisons=comparison_sections(runs, labels, compared, results, _),
         runs=[_run_section(run, labels[run.name], *own[run.name], _) for run in runs],
         cross=_cross_section(runs, labels, _),
         cost=tables.cost_table(runs, labels, _),
+        performance=dict(performance),
         confusion=tables.confusion_table(runs, labels, _),
         shared_config=shared_config,
         shared_environment=shared_environment,

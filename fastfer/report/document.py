@@ -70,6 +70,11 @@ class Document:
     lang: str = "en"
     template: str = "document.html.j2"
 
+    @property
+    def by_anchor(self) -> dict[str, Section]:
+        """The sections by their anchors on the page."""
+        return {f"section-{number}": section for number, section in enumerate(self.sections, 1)}
+
     def figures(self) -> Iterator[Figure]:
         """Every figure, in the order of the page."""
         for section in self.sections:

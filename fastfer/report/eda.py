@@ -10,12 +10,12 @@ from typing import Final
 
 from fastfer.analysis.photographs import Photographs, measure
 from fastfer.datasets import Source, find_dataset
-from fastfer.report.build import write_page
-from fastfer.report.document import Document, Missing
+from fastfer.report.document import Document, Missing, Section
 from fastfer.report.eda_photographs import faces_section, photographs_section
 from fastfer.report.eda_pictures import VARIANT, augmentation_section, faces_of_classes_section
 from fastfer.report.eda_records import classes_section, detector_section, duplicates_section
 from fastfer.report.eda_subject import Subject
+from fastfer.report.write import write_page
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
@@ -50,10 +50,18 @@ def make_eda(
         InputError: a dataset is unknown, none of them has photographs or records, or `out` holds something else.
     """
     names = [find_dataset(source.dataset).name for source in sources]
-    subjects = [_subject(source, shards, workers, track) for source in sources]
+    subjects = [
+        subject_of(source.dataset, shards, *photographs_of(source, shards, workers, track)) for source in sources
+    ]
     if all(one.photographs is None and one.manifest is None for one in subjects):
         raise InputError(f"neither photographs nor records: {subjects[0].missing[0].sentence}")
-    sections = [
+    document = Document(title=f"The data: {' and '.join(names)}", sections=eda_sections(subjects, shards, seed, track))
+    return write_page(document, out, source=" and ".join(str(source.root) for source in sources), track=track)
+
+
+def eda_sections(subjects: Sequence[Subject], shards: Path, seed: int, track: Track) -> list[Section]:
+    """The parts of the page, which the report of the runs has too."""
+    return [
         classes_section(subjects),
         photographs_section(subjects),
         faces_section(subjects),
@@ -62,28 +70,29 @@ def make_eda(
         faces_of_classes_section(subjects, shards, seed, track),
         augmentation_section(subjects, shards, seed),
     ]
-    document = Document(title=f"The data: {' and '.join(names)}", sections=sections)
-    return write_page(document, out, source=" and ".join(str(source.root) for source in sources), track=track)
 
 
-def _subject(source: Source, shards: Path, workers: int, track: Track) -> Subject:
-    photographs, missing = _photographs(source, shards, workers, track)
+def subject_of(
+    dataset: str, shards: Path, photographs: Photographs | None, missing: tuple[Missing, ...] = ()
+) -> Subject:
+    """A dataset with what there is of its records; `missing` says why photographs are not there."""
     try:
-        info = open_records(shards, source.dataset, VARIANT)
+        info = open_records(shards, dataset, VARIANT)
     except InputError:
-        return Subject(dataset=source.dataset, photographs=photographs, missing=missing)
+        return Subject(dataset=dataset, photographs=photographs, missing=missing)
     return Subject(
-        dataset=source.dataset,
+        dataset=dataset,
         photographs=photographs,
-        manifest=read_manifest(shards / source.dataset / VARIANT),
-        counts=info.counts | _balanced(shards, source.dataset),
+        manifest=read_manifest(shards / dataset / VARIANT),
+        counts=info.counts | _balanced(shards, dataset),
         missing=missing,
     )
 
 
-def _photographs(
+def photographs_of(
     source: Source, shards: Path, workers: int, track: Track
 ) -> tuple[Photographs | None, tuple[Missing, ...]]:
+    """The photographs of a dataset, measured; or what is missing."""
     try:
         return measure(source, shards, workers=workers, track=track), ()
     except InputError as error:

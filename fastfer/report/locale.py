@@ -36,6 +36,7 @@ PORTUGUESE: Final[dict[str, str]] = _HEADINGS | {
     "Made {when} by fastfer {version} from {source}": "Feito em {when} por fastfer {version} a partir de {source}",
     "{count} runs in {folder}": "{count} execuções em {folder}",
     "Sections": "Seções",
+    "Filter rows": "Filtrar linhas",
     "Summary": "Resumo",
     "Runs": "Execuções",
     "Curves and confusion": "Curvas e confusão",

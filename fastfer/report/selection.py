@@ -14,7 +14,9 @@ from fastfer.faces.extract import OUTSIDE
 from fastfer.faces.images import UnreadableImageError, read_image
 from fastfer.labels import CLASSES
 from fastfer.report.charts import Figure
+from fastfer.report.document import Section
 from fastfer.report.files import write_figures
+from fastfer.report.locale import ENGLISH, Locale
 from fastfer.report.sheets import ANNOTATED, COLUMNS, DETECTED, Tile, contact_sheet, marked
 from fastfer.report.theme import SERIES
 from fastfer.variants import open_records
@@ -180,3 +182,8 @@ def _around(box_xyxy_px: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _file_name(how: str) -> str:
     return how.replace(" ", "-")
+
+
+def funnel_section(shards: Path, dataset: str, _: Locale = ENGLISH) -> Section:
+    """PROVISIONAL until ptbr is merged."""
+    return Section(title=_("How the faces of {dataset} were chosen", dataset=dataset))

@@ -59,4 +59,20 @@
   document.querySelectorAll("table.sortable").forEach((table) =>
     [...table.tHead.rows[0].cells].forEach((header, column) =>
       header.querySelector("button").addEventListener("click", () => sortBy(header, column))));
+
+  // A row stays when it holds every word that is written; sorting leaves that as it is.
+  function filter(rows, words, counter) {
+    const kept = rows.filter((row) => {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      return !row.hidden;
+    });
+    counter.value = kept.length < rows.length ? `${kept.length} / ${rows.length}` : "";
+  }
+  document.querySelectorAll(".filter").forEach((line) => {
+    const [input, counter] = line.children;
+    const rows = [...line.parentElement.querySelector("table").tBodies[0].rows];
+    line.hidden = false; // without this script there is nothing to write into
+    input.addEventListener("input", () => filter(rows, input.value.toLowerCase().split(/\s+/), counter));
+  });
 })();

@@ -83,6 +83,30 @@ def test_a_click_on_a_heading_sorts(study: Any, open_page: Callable[..., Any]) -
     assert column_texts(table, 1) == ["demo-expw"] + ["demo-rafdb"] * 3
 
 
+def test_words_filter_the_rows_of_a_long_table_and_sorting_keeps_them(
+    study: Any, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(study.report / "index.html", drawn=False).page
+    box = page.locator(".table", has=page.locator(".filter")).first
+    page.evaluate("(box) => box.closest('details')?.setAttribute('open', '')", box.element_handle())
+    rows = box.locator("tbody tr")
+    count = rows.count()
+    word = rows.first.locator("td").nth(1).inner_text()  # a class
+    matching = [text for text in rows.all_inner_texts() if word.lower() in text.lower()]
+    assert 0 < len(matching) < count
+    search = box.get_by_role("searchbox")
+    search.fill(word.upper())
+    assert box.locator("tbody tr:visible").all_inner_texts() == matching
+    assert box.locator("output").inner_text() == f"{len(matching)} / {count}"
+    box.locator("th button").nth(1).click()
+    assert sorted(box.locator("tbody tr:visible").all_inner_texts()) == sorted(matching)
+    search.fill("nothing is called so")
+    assert box.locator("tbody tr:visible").count() == 0
+    search.fill("")
+    assert box.locator("tbody tr:visible").count() == count
+    assert page.locator(".filter").count() < page.locator(".table").count()  # short tables need none
+
+
 def test_what_is_not_measured_sorts_last_both_ways(study: Any, open_page: Callable[..., Any]) -> None:
     page = open_page(study.report / "index.html").page  # charts drawn meanwhile would move the heading
     table = page.locator("#cost table")
