@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from fastfer.cli.console import say, track
-from fastfer.cli.verbs import REPORTS, RESULTS, RUNS, Option, Verb
+from fastfer.cli.verbs import LOCALE, REPORTS, RESULTS, RUNS, Option, Verb
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -29,7 +29,7 @@ VERBS: Final = (
             RUNS,
             REPORTS,
             RESULTS,
-            Option("locale", "language of the page, its figures and tables: en or pt", str, "en"),
+            LOCALE,
             Option("name", "the report's folder in --reports", str, "study"),
             Option("select", "only runs whose name matches this pattern", str, "*"),
         ),
