@@ -47,7 +47,7 @@ duplicates: $(READY) ## near-duplicate images within and across sets: DATASET=ra
 	@$(FASTFER) duplicates $(options)
 selection-report: $(READY) ## how faces were chosen, for the article: DATASET= [DATA_ROOT= OUT=]
 	@$(FASTFER) selection-report $(options)
-eda: $(READY)       ## a page about the data before any model: DATASET=rafdb+expw [DATA_ROOT= OUT= REPORTS= SEED=]
+eda: $(READY)       ## a page about the data before any model: DATASET=rafdb+expw [DATA_ROOT= OUT= REPORTS= SEED= LOCALE=pt]
 	@$(FASTFER) eda $(options)
 balance: $(READY)   ## oversample train with light copies: DATASET= [OUT= SEED=]
 	@$(FASTFER) balance $(options)

@@ -9,6 +9,7 @@ from fastfer.cli.verbs import (
     DATA_ROOT,
     DATA_ROOTS,
     DATASETS,
+    LOCALE,
     OUT,
     REPORTS,
     RESULTS,
@@ -51,7 +52,16 @@ def _eda(arguments: argparse.Namespace) -> None:
 
     folder = arguments.reports / f"eda-{arguments.dataset}"
     sources = sources_of(arguments)
-    page = make_eda(sources, arguments.out, folder, seed=arguments.seed, workers=arguments.workers, track=track)
+    page = make_eda(
+        sources,
+        arguments.out,
+        folder,
+        lang=arguments.locale,
+        seed=arguments.seed,
+        workers=arguments.workers,
+        track=track,
+        say=say,
+    )
     say(f"report: {page}")
 
 
@@ -75,8 +85,8 @@ VERBS: Final = (
     Verb(
         "eda",
         "A page about the data: classes, photographs, annotated faces, detector, near-duplicates, augmentation.",
-        (DATASETS, DATA_ROOT, IMAGES_OPTION, LABELS_OPTION, OUT, REPORTS, WORKERS, SEED),
-        ("fastfer eda --dataset rafdb+expw", "fastfer eda --dataset expw --data-root ~/ExpW"),
+        (DATASETS, DATA_ROOT, IMAGES_OPTION, LABELS_OPTION, OUT, REPORTS, WORKERS, SEED, LOCALE),
+        ("fastfer eda --dataset rafdb+expw --locale pt", "fastfer eda --dataset expw --data-root ~/ExpW"),
         _eda,
     ),
     Verb(
@@ -84,7 +94,7 @@ VERBS: Final = (
         "Are a dataset's photographs and labels less precise than another's? Tables, figures, and what they support.",
         (
             Option("datasets", "two datasets side by side, or one", words, ("rafdb", "expw")),
-            Option("locale", "language of the page: en or pt", str, "en"),
+            LOCALE,
             Option("images", "photographs of each that are searched whole, drawn at random", int, 2000),
             Option("faces", "faces of each that are described, drawn at random", int, 10_000),
             Option("detector", "retinaface or mtcnn (default: the dataset's own)"),

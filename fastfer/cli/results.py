@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from fastfer.cli.console import say, track
-from fastfer.cli.verbs import DATA_ROOTS, REPORTS, RESULTS, RUNS, SHARDS, WORKERS, Option, Verb
+from fastfer.cli.verbs import DATA_ROOTS, LOCALE, REPORTS, RESULTS, RUNS, SHARDS, WORKERS, Option, Verb
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -34,7 +34,7 @@ VERBS: Final = (
             DATA_ROOTS,
             SHARDS,
             WORKERS,
-            Option("locale", "language of the page, its figures and tables: en or pt", str, "en"),
+            LOCALE,
             Option("name", "the report's folder in --reports", str, "study"),
             Option("select", "only runs whose name matches this pattern", str, "*"),
         ),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastfer.datasets.demo.portraits import affine, portraits
 from fastfer.faces.align import align
+from fastfer.report.locale import ENGLISH, Locale
 from fastfer.report.sheets import COLUMNS, Tile, contact_sheet
 from fastfer.variants import open_records
 from pipelines.augment import LIGHT, STRONG, OnlinePolicy, Policy, augment_copy, draw
@@ -29,7 +30,7 @@ TOLD: Final = 2
 """Parameters written under a picture: more do not fit."""
 
 
-def _online(img_HWC: Image, policy: Policy, seed: int, count: int) -> list[Tile]:
+def _online(img_HWC: Image, policy: Policy, seed: int, count: int, _: Locale) -> list[Tile]:
     rows = np.arange(count)
     img_BCHW = torch.from_numpy(img_HWC.transpose(2, 0, 1).copy()).expand(count, -1, -1, -1)
     out_BHWC = (OnlinePolicy(policy, seed)(img_BCHW, rows, EPOCH) * 255).round().byte().permute(0, 2, 3, 1).numpy()
@@ -37,16 +38,16 @@ def _online(img_HWC: Image, policy: Policy, seed: int, count: int) -> list[Tile]
     for one in draw(policy, seed, EPOCH, rows):
         for row, values in zip(one.index_n.tolist(), one.params_nK.tolist(), strict=True):
             drawn = zip(one.operation.ranges[:TOLD], values, strict=False)
-            told[row] = ", ".join(f"{limits.name} {value:.3g}" for limits, value in drawn)
+            told[row] = ", ".join(f"{_(limits.name)} {value:.3g}" for limits, value in drawn)
     return [Tile(_picture(img), (told.get(row, ""),)) for row, img in enumerate(out_BHWC)]
 
 
-def _offline(img_HWC: Image, policy: Policy, seed: int, count: int) -> list[Tile]:
+def _offline(img_HWC: Image, policy: Policy, seed: int, count: int, _: Locale) -> list[Tile]:
     copies = (augment_copy(img_HWC, policy=policy, seed=seed, key="shown", copy=copy) for copy in range(count))
     return [Tile(_picture(copy), ("",)) for copy in copies]
 
 
-POLICIES: Final[dict[str, tuple[Policy, Callable[[Image, Policy, int, int], list[Tile]]]]] = {
+POLICIES: Final[dict[str, tuple[Policy, Callable[[Image, Policy, int, int, Locale], list[Tile]]]]] = {
     "strong": (STRONG, _online),
     "light": (LIGHT, _offline),
 }
@@ -69,13 +70,14 @@ def write_augmentation_sheet(path: Path, img_HWC: Image, *, policy: str, seed: i
     return table
 
 
-def augmentation_sheet(img_HWC: Image, *, policy: str, seed: int) -> tuple[Policy, bytes]:
+def augmentation_sheet(img_HWC: Image, *, policy: str, seed: int, _: Locale = ENGLISH) -> tuple[Policy, bytes]:
     """A policy's table, and what it does to one face as JPEG.
 
     Args:
         img_HWC: uint8 `H x W x C`, C 1 or 3.
         policy: the table's name, "strong" or "light".
         seed: of the draws.
+        _: the language of the labels.
 
     Raises:
         InputError: there is no such policy.
@@ -84,14 +86,17 @@ def augmentation_sheet(img_HWC: Image, *, policy: str, seed: int) -> tuple[Polic
         raise InputError(f"no policy {policy!r}: choose one of {', '.join(POLICIES)}")
     table, engine = POLICIES[policy]
     tiles = [
-        Tile(tile.img, (operation.name.replace("_", " "), *tile.lines))
+        Tile(tile.img, (_(operation.name.replace("_", " ")), *tile.lines))
         for operation in table.operations
-        for tile in engine(img_HWC, table.alone(operation.name), seed, PER_OPERATION)
+        for tile in engine(img_HWC, table.alone(operation.name), seed, PER_OPERATION, _)
     ]
-    together = engine(img_HWC, table, seed, 2 * COLUMNS - 1)
-    tiles += [Tile(_picture(img_HWC), ("as it is", ""))]
-    tiles += [Tile(tile.img, (f"whole policy, {number}", "")) for number, tile in enumerate(together, start=1)]
-    return table, contact_sheet(tiles, f"Policy {policy}: each operation by itself, then all together")
+    together = engine(img_HWC, table, seed, 2 * COLUMNS - 1, _)
+    tiles += [Tile(_picture(img_HWC), (_("as it is"), ""))]
+    tiles += [
+        Tile(tile.img, (_("whole policy, {number}", number=number), ""))
+        for number, tile in enumerate(together, start=1)
+    ]
+    return table, contact_sheet(tiles, _("Policy {policy}: each operation by itself, then all together", policy=policy))
 
 
 def first_training_image(shards: Path, dataset: str, variant: str) -> Image:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fastfer.analysis.photographs import PHOTOGRAPHS_NAME
 from fastfer.datasets import DATASETS, Source
-from fastfer.report.document import Missing, Section
+from fastfer.report.document import Section
 from fastfer.report.eda import eda_sections, photographs_of, subject_of
-from fastfer.report.eda_subject import Subject
+from fastfer.report.eda_subject import Subject, missing_photographs, missing_records
 from fastfer.report.locale import Locale
 from fastfer.report.runs import Run
 from fastfer.report.selection import funnel_section
@@ -35,21 +35,20 @@ def data_sections(runs: Sequence[Run], folders: DataFolders | None, track: Track
     names = sorted((of_runs | of_tests) & DATASETS.keys())
     if folders is None or not names:
         return {}
-    subjects = [_subject(name, folders, track, _) for name in names]
+    subjects = [_subject(name, folders, track) for name in names]
     if all(one.photographs is None and one.manifest is None for one in subjects):
-        nothing = Section(title=_("The data"), missing=[part for one in subjects for part in one.missing])
-        return {"data": nothing}
+        missing = [part for one in subjects for part in (*missing_photographs(one, _), *missing_records(one, _))]
+        return {"data": Section(title=_("The data"), missing=missing)}
     sections = [
         *(funnel_section(folders.shards, name, _) for name in names),
-        *eda_sections(subjects, folders.shards, folders.seed, track),
+        *eda_sections(subjects, folders.shards, folders.seed, track, _),
     ]
     return {f"data-{number}": section for number, section in enumerate(sections, 1)}
 
 
-def _subject(name: str, folders: DataFolders, track: Track, _: Locale) -> Subject:
+def _subject(name: str, folders: DataFolders, track: Track) -> Subject:
     """What there is of a dataset; its photographs only if they have been measured."""
-    if (folders.shards / name / PHOTOGRAPHS_NAME).is_file():
-        source = Source(dataset=name, root=folders.data_root / name)
-        return subject_of(name, folders.shards, *photographs_of(source, folders.shards, folders.workers, track))
-    sentence = _("The photographs of {dataset} are not measured yet", dataset=name)
-    return subject_of(name, folders.shards, None, (Missing(sentence=sentence, command=f"make eda DATASET={name}"),))
+    if not (folders.shards / name / PHOTOGRAPHS_NAME).is_file():
+        return subject_of(name, folders.shards)
+    source = Source(dataset=name, root=folders.data_root / name)
+    return subject_of(name, folders.shards, *photographs_of(source, folders.shards, folders.workers, track))

@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 
 from fastfer.analysis.photographs import Measure
 from fastfer.report.charts import Figure, Row, cycled, spec_of
+from fastfer.report.locale import Locale
 from fastfer.report.theme import SERIES
 
 BINS: Final = 30
 MOST_WHOLE_BINS: Final = 100
 TAILS: Final = (0.005, 0.995)
 """Quantiles between which the bins lie; the few values beyond are counted in the outermost bins."""
-TAIL_NOTE: Final = " The outermost bins hold what lies beyond them, at most 0.5% at each end."
+TAIL_NOTE: Final = "The outermost bins hold what lies beyond them, at most 0.5% at each end."
+SHARE_NOTES: Final = {
+    "images": "Share of each dataset's images.",
+    "faces": "Share of each dataset's faces.",
+}
 SPREAD: Final = ("p5", "q25", "median", "q75", "p95")
 HISTOGRAM_PX: Final = 190
 THOUSANDS: Final = 10_000
@@ -27,7 +32,7 @@ BAR_PX: Final = 10
 BETWEEN_PX: Final = 8
 
 
-def histogram_figure(measure: Measure, values: Mapping[str, NDArray[np.float64]]) -> Figure:
+def histogram_figure(measure: Measure, values: Mapping[str, NDArray[np.float64]], _: Locale) -> Figure:
     """The shares of each dataset's values (finite, at least one in all) that fall into common bins.
 
     A dataset without values is not drawn, but keeps its place among the colours.
@@ -46,16 +51,17 @@ def histogram_figure(measure: Measure, values: Mapping[str, NDArray[np.float64]]
             y2=alt.Y2Datum(0),
             color=_colour("dataset", list(values)).legend(values=known),
             tooltip=[
-                alt.Tooltip("dataset:N"),
-                *(alt.Tooltip(f"{key}:Q", format=",.4~g") for key in ("from", "to")),
-                alt.Tooltip("share:Q", format=".2%"),
+                alt.Tooltip("dataset:N", title=_("dataset")),
+                *(alt.Tooltip(f"{key}:Q", title=_(key), format=",.4~g") for key in ("from", "to")),
+                alt.Tooltip("share:Q", title=_("Share"), format=".2%"),
             ],
         )
     )
+    notes = [SHARE_NOTES[measure.of], *([] if measure.is_whole else [TAIL_NOTE])]
     return Figure(
         name=f"eda-{measure.name}",
-        title=measure.title,
-        note=f"Share of each dataset's {measure.of}.{'' if measure.is_whole else TAIL_NOTE}",
+        title=_(measure.title),
+        note=" ".join(_(note) for note in notes),
         spec=spec_of(chart),
         legend=tuple(known),
     )
@@ -104,9 +110,9 @@ def _short(value: float) -> float:
 
 
 def bars_spec(
-    rows: Sequence[Row], *, series: Sequence[str], whats: Sequence[str], title: str, number_format: str
+    rows: Sequence[Row], *, series: Sequence[str], whats: Sequence[str], title: str, number_format: str, _: Locale
 ) -> dict[str, Any]:
-    """Bars of `value`, 0 and up: a band for each `what`, in it a bar for each `series`."""
+    """Bars of `value`, 0 and up: a band for each `what`, in it a bar for each `series`; `title` is in the language."""
     chart = (
         alt.Chart(alt.InlineData(values=list(rows)))
         .mark_bar()
@@ -119,8 +125,8 @@ def bars_spec(
             .axis(format=number_format, tickCount=5, labelOverlap="greedy", labelSeparation=8),
             color=_colour("series", series),
             tooltip=[
-                alt.Tooltip("what:N", title="of"),
-                alt.Tooltip("series:N", title="in"),
+                alt.Tooltip("what:N", title=_("of")),
+                alt.Tooltip("series:N", title=_("in")),
                 alt.Tooltip("value:Q", title=title, format=number_format),
             ],
         )
@@ -128,16 +134,16 @@ def bars_spec(
     return spec_of(chart)
 
 
-def spread_spec(rows: Sequence[Row], *, series: Sequence[str], whats: Sequence[str]) -> dict[str, Any]:
+def spread_spec(rows: Sequence[Row], *, series: Sequence[str], whats: Sequence[str], _: Locale) -> dict[str, Any]:
     """Quantiles (`SPREAD`): 5% to 95% as a line, the middle half as a box, the median as a tick in it."""
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         y=_bands(whats),
         yOffset=alt.YOffset("series:N").scale(domain=list(series)),
         color=_colour("series", series),
         tooltip=[
-            alt.Tooltip("what:N", title="of"),
-            alt.Tooltip("series:N", title="in"),
-            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in SPREAD),
+            alt.Tooltip("what:N", title=_("of")),
+            alt.Tooltip("series:N", title=_("in")),
+            *(alt.Tooltip(f"{name}:Q", title=_(name), format=".3f") for name in SPREAD),
         ],
     )
     x = alt.X("p5:Q").scale(zero=False).title(None).axis(tickCount=6)

@@ -4,17 +4,18 @@ Measuring the photographs takes nearly all of its time when it is made first (`a
 when it is made again. What is not there yet is named on the page, with the command that makes it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from fastfer.analysis.photographs import Photographs, measure
 from fastfer.datasets import Source, find_dataset
-from fastfer.report.document import Document, Missing, Section
+from fastfer.report.document import Document, Section
 from fastfer.report.eda_photographs import faces_section, photographs_section
 from fastfer.report.eda_pictures import VARIANT, augmentation_section, faces_of_classes_section
 from fastfer.report.eda_records import classes_section, detector_section, duplicates_section
 from fastfer.report.eda_subject import Subject
+from fastfer.report.locale import Locale, locale_of
 from fastfer.report.write import write_page
 from fastfer.variants import open_records
 from pipelines.errors import InputError
@@ -29,9 +30,11 @@ def make_eda(
     shards: Path,
     out: Path,
     *,
+    lang: str = "en",
     seed: int = 0,
     workers: int = 2,
     track: Track = untracked,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Path:
     """Write the page about some datasets, its figures, tables and pictures into the folder `out`.
 
@@ -39,66 +42,72 @@ def make_eda(
         sources: the datasets' folders, of each dataset one.
         shards: the folder of all records; gets the measures of the photographs.
         out: the page's folder; an earlier page there is replaced.
+        lang: the language of all that is said, see `locale_of`.
         seed: of the faces that are shown and what is drawn for them.
         workers: threads that measure.
         track: told of each image and figure.
+        say: told why photographs cannot be read; the page only names the command that says so too.
 
     Returns:
         The path of `index.html`.
 
     Raises:
-        InputError: a dataset is unknown, none of them has photographs or records, or `out` holds something else.
+        InputError: there is no such language, a dataset is unknown, none of them has photographs or records, or `out`
+            holds something else.
     """
+    _ = locale_of(lang)
     names = [find_dataset(source.dataset).name for source in sources]
     subjects = [
         subject_of(source.dataset, shards, *photographs_of(source, shards, workers, track)) for source in sources
     ]
     if all(one.photographs is None and one.manifest is None for one in subjects):
-        raise InputError(f"neither photographs nor records: {subjects[0].missing[0].sentence}")
-    document = Document(title=f"The data: {' and '.join(names)}", sections=eda_sections(subjects, shards, seed, track))
-    return write_page(document, out, source=" and ".join(str(source.root) for source in sources), track=track)
+        raise InputError(f"neither photographs nor records of {', '.join(names)}: {subjects[0].unread}")
+    for one in subjects:
+        if one.unread:
+            say(f"no photographs of {one.dataset}: {one.unread}")
+    both = f" {_('and')} "
+    document = Document(
+        title=_("The data: {datasets}", datasets=both.join(names)),
+        sections=eda_sections(subjects, shards, seed, track, _),
+        lang=_.lang,
+    )
+    return write_page(document, out, source=both.join(str(source.root) for source in sources), track=track)
 
 
-def eda_sections(subjects: Sequence[Subject], shards: Path, seed: int, track: Track) -> list[Section]:
+def eda_sections(subjects: Sequence[Subject], shards: Path, seed: int, track: Track, _: Locale) -> list[Section]:
     """The parts of the page, which the report of the runs has too."""
     return [
-        classes_section(subjects),
-        photographs_section(subjects),
-        faces_section(subjects),
-        detector_section(subjects),
-        duplicates_section(subjects, shards),
-        faces_of_classes_section(subjects, shards, seed, track),
-        augmentation_section(subjects, shards, seed),
+        classes_section(subjects, _),
+        photographs_section(subjects, _),
+        faces_section(subjects, _),
+        detector_section(subjects, _),
+        duplicates_section(subjects, shards, _),
+        faces_of_classes_section(subjects, shards, seed, track, _),
+        augmentation_section(subjects, shards, seed, _),
     ]
 
 
-def subject_of(
-    dataset: str, shards: Path, photographs: Photographs | None, missing: tuple[Missing, ...] = ()
-) -> Subject:
-    """A dataset with what there is of its records; `missing` says why photographs are not there."""
+def subject_of(dataset: str, shards: Path, photographs: Photographs | None = None, unread: str = "") -> Subject:
+    """A dataset with what there is of its records."""
     try:
         info = open_records(shards, dataset, VARIANT)
     except InputError:
-        return Subject(dataset=dataset, photographs=photographs, missing=missing)
+        return Subject(dataset=dataset, photographs=photographs, unread=unread)
     return Subject(
         dataset=dataset,
         photographs=photographs,
         manifest=read_manifest(shards / dataset / VARIANT),
         counts=info.counts | _balanced(shards, dataset),
-        missing=missing,
+        unread=unread,
     )
 
 
-def photographs_of(
-    source: Source, shards: Path, workers: int, track: Track
-) -> tuple[Photographs | None, tuple[Missing, ...]]:
-    """The photographs of a dataset, measured; or what is missing."""
+def photographs_of(source: Source, shards: Path, workers: int, track: Track) -> tuple[Photographs | None, str]:
+    """The measures, or None and why there are none."""
     try:
-        return measure(source, shards, workers=workers, track=track), ()
+        return measure(source, shards, workers=workers, track=track), ""
     except InputError as error:
-        is_demo = find_dataset(source.dataset).kind == "demo"
-        command = "make demo-data" if is_demo else f"make check DATASET={source.dataset} DATA_ROOT=<its folder>"
-        return None, (Missing(sentence=f"No photographs of {source.dataset} ({error})", command=command),)
+        return None, str(error)
 
 
 def _balanced(shards: Path, dataset: str) -> dict[str, dict[str, int]]:

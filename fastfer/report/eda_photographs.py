@@ -12,36 +12,42 @@ from fastfer.labels import CLASSES
 from fastfer.report.charts import Figure
 from fastfer.report.distributions import bars_spec, histogram_figure
 from fastfer.report.document import Section
-from fastfer.report.eda_subject import Subject
-from fastfer.report.tables import Column, Record, Table
+from fastfer.report.eda_subject import Subject, missing_photographs
+from fastfer.report.locale import Locale
+from fastfer.report.tables import Column, Record, Table, translated
 
 NAMED: Final = 5
 """Unreadable images of each kind that the table names."""
 STANDINGS: Final = {"is_largest": "largest", "is_most_central": "most central", "is_sharpest": "sharpest"}
 FACE_COUNTS: Final = {"alone": "Alone in their image", "several": "Among several"}
 FACE_SHARES: Final = {
-    **{name: f"Of these {title}" for name, title in STANDINGS.items()},
+    "is_largest": "Of these largest",
+    "is_most_central": "Of these most central",
+    "is_sharpest": "Of these sharpest",
     "all_three": "All three",
     "none": "None of them",
 }
 
 
-def photographs_section(subjects: Sequence[Subject]) -> Section:
+def photographs_section(subjects: Sequence[Subject], _: Locale) -> Section:
     """How the images spread in size, light and quality."""
     section = Section(
-        title="Photographs",
+        title=_("Photographs"),
         paragraphs=[
-            "Every image with a usable line of the annotation, as it lies on disk. Brightness, contrast and sharpness "
-            f"are measured on its gray levels with the longer side drawn {WORK_PX} px long; sharpness is the "
-            "variance of the Laplacian (Pech-Pacheco et al., 2000). The JPEG quality is the one whose libjpeg "
-            "quantisation table (ITU-T T.81, table K.1, scaled) is nearest to the file's (after Kornblum, 2008)."
+            _(
+                "Every image with a usable line of the annotation, as it lies on disk. Brightness, contrast and "
+                "sharpness are measured on its gray levels with the longer side drawn {work_px} px long; sharpness is "
+                "the variance of the Laplacian (Pech-Pacheco et al., 2000). The JPEG quality is the one whose libjpeg "
+                "quantisation table (ITU-T T.81, table K.1, scaled) is nearest to the file's (after Kornblum, 2008).",
+                work_px=WORK_PX,
+            )
         ],
-        missing=[part for one in subjects for part in one.missing],
+        missing=[part for one in subjects for part in missing_photographs(one, _)],
     )
     measured = _measured(subjects)
-    section.figures = _histograms(measured, "images")
+    section.figures = _histograms(measured, "images", _)
     if measured:
-        section.tables = [_quantile_table(measured), _unreadable_table(measured)]
+        section.tables = [_quantile_table(measured, _), _unreadable_table(measured, _)]
     return section
 
 
@@ -49,12 +55,12 @@ def _measured(subjects: Sequence[Subject]) -> dict[str, Photographs]:
     return {one.dataset: one.photographs for one in subjects if one.photographs is not None}
 
 
-def _histograms(measured: dict[str, Photographs], of: str) -> list[Figure]:
+def _histograms(measured: dict[str, Photographs], of: str, _: Locale) -> list[Figure]:
     figures = []
     for measure in MEASURES:
         if measure.of == of:
             found = {dataset: _values(one, measure) for dataset, one in measured.items()}
-            figures += [histogram_figure(measure, found)] if any(map(len, found.values())) else []
+            figures += [histogram_figure(measure, found, _)] if any(map(len, found.values())) else []
     return figures
 
 
@@ -63,9 +69,9 @@ def _values(photographs: Photographs, measure: Measure) -> NDArray[np.float64]:
     return table[measure.name].cast(pl.Float64).drop_nulls().to_numpy()
 
 
-def _quantile_table(measured: dict[str, Photographs]) -> Table:
+def _quantile_table(measured: dict[str, Photographs], _: Locale) -> Table:
     records = [
-        {"measure": measure.title, "dataset": dataset, **_rounded(row, measure)}
+        {"measure": _(measure.title), "dataset": dataset, **_rounded(row, measure)}
         for measure in MEASURES
         for dataset, one in measured.items()
         for row in summary_of(one).filter(pl.col("measure") == measure.name).to_dicts()
@@ -76,7 +82,7 @@ def _quantile_table(measured: dict[str, Photographs]) -> Table:
         Column(key="n", title="Known", kind="number"),
         *(Column(key=name, title=name) for name in QUANTILES),
     )
-    return Table(name="eda-quantiles", title="Quantiles", columns=columns, records=records)
+    return Table(name="eda-quantiles", title=_("Quantiles"), columns=translated(columns, _), records=records)
 
 
 def _rounded(row: Record, measure: Measure) -> Record:
@@ -85,10 +91,15 @@ def _rounded(row: Record, measure: Measure) -> Record:
     return {"n": row["n"], **texts}
 
 
-def _unreadable_table(measured: dict[str, Photographs]) -> Table:
+def _unreadable_table(measured: dict[str, Photographs], _: Locale) -> Table:
     """The images that are skipped, some by name."""
     records = [
-        {"dataset": dataset, **row, "such_as": ", ".join(row["image_path"][:NAMED])}
+        {
+            "dataset": dataset,
+            "problem": _(row["problem"]),
+            "images": row["images"],
+            "such_as": ", ".join(row["image_path"][:NAMED]),
+        }
         for dataset, one in measured.items()
         for row in one.unreadable.group_by("problem", maintain_order=True)
         .agg("image_path", pl.len().alias("images"))
@@ -100,23 +111,27 @@ def _unreadable_table(measured: dict[str, Photographs]) -> Table:
         Column(key="images", title="Images", kind="number"),
         Column(key="such_as", title="Such as"),
     )
-    return Table(name="eda-unreadable", title="Images that cannot be measured", columns=columns, records=records)
+    title = _("Images that cannot be measured")
+    return Table(name="eda-unreadable", title=title, columns=translated(columns, _), records=records)
 
 
-def faces_section(subjects: Sequence[Subject]) -> Section:
+def faces_section(subjects: Sequence[Subject], _: Locale) -> Section:
     """Where the annotated face stands in its image."""
     section = Section(
-        title="Annotated faces",
+        title=_("Annotated faces"),
         paragraphs=[
-            "Where an image has several annotated faces, one of them has the largest box, one the centre nearest to "
-            "the image's, and one is the sharpest (variance of the Laplacian of its box, drawn "
-            f"{FACE_PX} x {FACE_PX} px). A rule that takes one face of each image loses the others; classes that are "
-            "seldom the chosen one lose more."
+            _(
+                "Where an image has several annotated faces, one of them has the largest box, one the centre nearest "
+                "to the image's, and one is the sharpest (variance of the Laplacian of its box, drawn {face_px} x "
+                "{face_px} px). A rule that takes one face of each image loses the others; classes that are seldom "
+                "the chosen one lose more.",
+                face_px=FACE_PX,
+            )
         ],
-        missing=[part for one in subjects for part in one.missing],
+        missing=[part for one in subjects for part in missing_photographs(one, _)],
     )
     measured = _measured(subjects)
-    section.figures = _histograms(measured, "faces")
+    section.figures = _histograms(measured, "faces", _)
     records = [_standing(dataset, one.faces) for dataset, one in measured.items()]
     if records:
         columns = (
@@ -124,9 +139,10 @@ def faces_section(subjects: Sequence[Subject]) -> Section:
             *(Column(key=key, title=title, kind="number") for key, title in FACE_COUNTS.items()),
             *(Column(key=key, title=title, kind="number", digits=3) for key, title in FACE_SHARES.items()),
         )
-        section.tables = [Table(name="eda-standing", title="One face among several", columns=columns, records=records)]
+        title = _("One face among several")
+        section.tables = [Table(name="eda-standing", title=title, columns=translated(columns, _), records=records)]
     for dataset, one in measured.items():
-        section.figures += _standing_figures(dataset, one.faces)
+        section.figures += _standing_figures(dataset, one.faces, _)
     return section
 
 
@@ -146,23 +162,23 @@ def _standing(dataset: str, faces: pl.DataFrame) -> Record:
     return {"dataset": dataset, "alone": alone, "several": len(several), **shares.row(0, named=True)}
 
 
-def _standing_figures(dataset: str, faces: pl.DataFrame) -> list[Figure]:
+def _standing_figures(dataset: str, faces: pl.DataFrame, _: Locale) -> list[Figure]:
     several = _several(faces)
     if several.is_empty():
         return []
     by_class = several.group_by("label").agg(pl.col(name).mean() for name in STANDINGS).sort("label")
     rows = [
-        {"series": title, "what": CLASSES[row["label"]], "value": row[name]}
+        {"series": _(title), "what": CLASSES[row["label"]], "value": row[name]}
         for row in by_class.to_dicts()
         for name, title in STANDINGS.items()
     ]
-    titles = tuple(STANDINGS.values())
+    titles = tuple(_(title) for title in STANDINGS.values())
     return [
         Figure(
             name=f"eda-standing-{dataset}",
-            title=f"Faces of {dataset} that stand out among several, by class",
-            note="Share of the faces of a class in images with more than one annotated face.",
-            spec=bars_spec(rows, series=titles, whats=CLASSES, title="share of faces", number_format=".0%"),
+            title=_("Faces of {dataset} that stand out among several, by class", dataset=dataset),
+            note=_("Share of the faces of a class in images with more than one annotated face."),
+            spec=bars_spec(rows, series=titles, whats=CLASSES, title=_("share of faces"), number_format=".0%", _=_),
             legend=titles,
         )
     ]

@@ -12,6 +12,7 @@ from fastfer.report.augmentation import augmentation_sheet, first_training_image
 from fastfer.report.document import Missing, Picture, Section
 from fastfer.report.eda_subject import Subject, missing_records
 from fastfer.report.inspection import sample_sheet
+from fastfer.report.locale import Locale
 from fastfer.report.sheets import Tile, contact_sheet
 from fastfer.variants import open_records
 from pipelines.errors import InputError
@@ -22,36 +23,47 @@ VARIANT: Final = "preprocessed"
 MEAN_OF: Final = 1000
 """Random train faces of a class in its mean face: more of them change no gray level that one could see."""
 AUGMENTATIONS: Final = {
-    "strong": ("online", "drawn anew for every face in every epoch"),
-    "light": ("offline", "drawn once, for the copies that balance the train split"),
+    "strong": (
+        "online",
+        "Online augmentation of {dataset}",
+        "Policy strong: drawn anew for every face in every epoch.",
+    ),
+    "light": (
+        "offline",
+        "Offline augmentation of {dataset}",
+        "Policy light: drawn once, for the copies that balance the train split.",
+    ),
 }
-"""Policy -> which augmentation it is, and when it is drawn."""
+"""Policy -> its pictures' name, title and note."""
 
 
-def faces_of_classes_section(subjects: Sequence[Subject], shards: Path, seed: int, track: Track) -> Section:
+def faces_of_classes_section(subjects: Sequence[Subject], shards: Path, seed: int, track: Track, _: Locale) -> Section:
     """The mean face and a few faces of every class."""
     section = Section(
-        title="Faces of each class",
+        title=_("Faces of each class"),
         paragraphs=[
-            f"Of the preprocessed records. A mean face is the mean of the train faces of a class, {MEAN_OF:,} random "
-            "ones where there are more: where it is sharp, faces agree."
+            _(
+                "Of the preprocessed records. A mean face is the mean of the train faces of a class, {most:,} random "
+                "ones where there are more: where it is sharp, faces agree.",
+                most=MEAN_OF,
+            )
         ],
-        missing=[part for one in subjects for part in missing_records(one)],
+        missing=[part for one in subjects for part in missing_records(one, _)],
     )
     for one in subjects:
         if one.kept is None:
             continue
         means = mean_faces(shards, one.dataset, one.kept, seed=seed, track=track)
         if means:
-            section.pictures.append(_mean_picture(one.dataset, means))
+            section.pictures.append(_mean_picture(one.dataset, means, _))
         else:
-            section.missing.append(_no_train(one.dataset))
+            section.missing.append(_no_train(one.dataset, _))
         section.pictures.append(
             Picture(
                 name=f"samples-{one.dataset}",
-                title=f"Faces of {one.dataset}",
-                note="Random faces of all splits, a row for each class.",
-                jpeg=sample_sheet(shards, one.dataset, VARIANT, seed=seed),
+                title=_("Faces of {dataset}", dataset=one.dataset),
+                note=_("Random faces of all splits, a row for each class."),
+                jpeg=sample_sheet(shards, one.dataset, VARIANT, seed=seed, _=_),
             )
         )
     return section
@@ -80,28 +92,30 @@ def mean_faces(
     }
 
 
-def _mean_picture(dataset: str, means: dict[str, tuple[NDArray[np.uint8], int]]) -> Picture:
+def _mean_picture(dataset: str, means: dict[str, tuple[NDArray[np.uint8], int]], _: Locale) -> Picture:
     tiles = [
-        Tile(img[..., 0] if img.shape[-1] == 1 else img, (name, f"mean of {count:,}"))
+        Tile(img[..., 0] if img.shape[-1] == 1 else img, (name, _("mean of {count:,}", count=count)))
         for name, (img, count) in means.items()
     ]
     return Picture(
         name=f"mean-faces-{dataset}",
-        title=f"Mean faces of {dataset}",
-        note="Of the train split, by class.",
-        jpeg=contact_sheet(tiles, f"{dataset}: mean face of each class"),
+        title=_("Mean faces of {dataset}", dataset=dataset),
+        note=_("Of the train split, by class."),
+        jpeg=contact_sheet(tiles, _("{dataset}: mean face of each class", dataset=dataset)),
     )
 
 
-def augmentation_section(subjects: Sequence[Subject], shards: Path, seed: int) -> Section:
+def augmentation_section(subjects: Sequence[Subject], shards: Path, seed: int, _: Locale) -> Section:
     """What each policy does to the first train face of each dataset."""
     section = Section(
-        title="What augmentation does",
+        title=_("What augmentation does"),
         paragraphs=[
-            "One train face of each dataset, through the code that trains: each operation by itself, then all "
-            "together. Validation and test faces are never augmented."
+            _(
+                "One train face of each dataset, through the code that trains: each operation by itself, then all "
+                "together. Validation and test faces are never augmented."
+            )
         ],
-        missing=[part for one in subjects for part in missing_records(one)],
+        missing=[part for one in subjects for part in missing_records(one, _)],
     )
     for one in subjects:
         if one.manifest is None:
@@ -109,16 +123,15 @@ def augmentation_section(subjects: Sequence[Subject], shards: Path, seed: int) -
         try:
             img_HWC = first_training_image(shards, one.dataset, VARIANT)
         except InputError:
-            section.missing.append(_no_train(one.dataset))
+            section.missing.append(_no_train(one.dataset, _))
             continue
-        for policy, (when, drawn) in AUGMENTATIONS.items():
-            _, jpeg = augmentation_sheet(img_HWC, policy=policy, seed=seed)
-            title = f"{when.capitalize()} augmentation of {one.dataset}"
-            note = f"Policy {policy}: {drawn}."
-            section.pictures.append(Picture(name=f"{when}-{one.dataset}", title=title, note=note, jpeg=jpeg))
+        for policy, (name, title, note) in AUGMENTATIONS.items():
+            __, jpeg = augmentation_sheet(img_HWC, policy=policy, seed=seed, _=_)
+            told = _(title, dataset=one.dataset)
+            section.pictures.append(Picture(name=f"{name}-{one.dataset}", title=told, note=_(note), jpeg=jpeg))
     return section
 
 
-def _no_train(dataset: str) -> Missing:
-    sentence = f"The preprocessed records of {dataset} hold no train face"
+def _no_train(dataset: str, _: Locale) -> Missing:
+    sentence = _("The preprocessed records of {dataset} hold no train face", dataset=dataset)
     return Missing(sentence=sentence, command=f"make inspect DATASET={dataset}")

@@ -13,7 +13,8 @@ from fastfer.report.charts import Figure
 from fastfer.report.distributions import SPREAD, bars_spec, spread_spec
 from fastfer.report.document import Missing, Section
 from fastfer.report.eda_subject import Subject, missing_records
-from fastfer.report.tables import Column, Record, Table
+from fastfer.report.locale import Locale
+from fastfer.report.tables import Column, Record, Table, translated
 from pipelines.errors import InputError
 
 LISTED: Final = 30
@@ -21,21 +22,23 @@ LISTED: Final = 30
 PAIR_COLUMNS: Final = {"image": "Image", "other": "Other image", "split": "Split", "other_split": "Other split"}
 
 
-def classes_section(subjects: Sequence[Subject]) -> Section:
+def classes_section(subjects: Sequence[Subject], _: Locale) -> Section:
     """Counts and imbalance by split."""
     records = [
-        {"dataset": one.dataset, "split": split, **of, "all": sum(of.values()), "imbalance": _imbalance(of)}
+        {"dataset": one.dataset, "split": _(split), **of, "all": sum(of.values()), "imbalance": _imbalance(of)}
         for one in subjects
         for split, of in one.counts.items()
         if any(of.values())
     ]
     section = Section(
-        title="Classes",
+        title=_("Classes"),
         paragraphs=[
-            "Faces of each class in the records, by split. The imbalance is the count of the largest class over that "
-            "of the smallest; balanced accuracy and macro F1 weigh all classes alike whatever it is."
+            _(
+                "Faces of each class in the records, by split. The imbalance is the count of the largest class over "
+                "that of the smallest; balanced accuracy and macro F1 weigh all classes alike whatever it is."
+            )
         ],
-        missing=[part for one in subjects for part in missing_records(one)],
+        missing=[part for one in subjects for part in missing_records(one, _)],
     )
     if records:
         columns = (
@@ -45,9 +48,10 @@ def classes_section(subjects: Sequence[Subject]) -> Section:
             Column(key="all", title="All", kind="number"),
             Column(key="imbalance", title="Imbalance ↓", kind="number", digits=2),
         )
-        section.tables = [Table(name="eda-classes", title="Faces by class", columns=columns, records=records)]
-        section.figures = _class_figures(records)
-        section.figures += [_split_figure(one) for one in subjects if one.counts]
+        title = _("Faces by class")
+        section.tables = [Table(name="eda-classes", title=title, columns=translated(columns, _), records=records)]
+        section.figures = _class_figures(subjects, _)
+        section.figures += [_split_figure(one, _) for one in subjects if one.counts]
     return section
 
 
@@ -55,55 +59,62 @@ def _imbalance(counts: dict[str, int]) -> float | None:
     return max(counts.values()) / min(counts.values()) if min(counts.values()) else None
 
 
-def _class_figures(records: Sequence[Record]) -> list[Figure]:
-    train = [record for record in records if record["split"] == "train"]
+def _class_figures(subjects: Sequence[Subject], _: Locale) -> list[Figure]:
+    train = {one.dataset: one.counts["train"] for one in subjects if sum(one.counts.get("train", {}).values())}
     rows = [
-        {"series": record["dataset"], "what": name, "value": record[name] / record["all"]}
-        for record in train
+        {"series": dataset, "what": name, "value": of[name] / sum(of.values())}
+        for dataset, of in train.items()
         for name in CLASSES
     ]
     if not rows:
         return []
-    datasets = tuple(record["dataset"] for record in train)
     return [
         Figure(
             name="eda-class-shares",
-            title="Shares of the classes in train",
-            note="Of all faces in the train split of each dataset.",
-            spec=bars_spec(rows, series=datasets, whats=CLASSES, title="share of train", number_format=".0%"),
-            legend=datasets,
+            title=_("Shares of the classes in train"),
+            note=_("Of all faces in the train split of each dataset."),
+            spec=bars_spec(
+                rows, series=tuple(train), whats=CLASSES, title=_("share of train"), number_format=".0%", _=_
+            ),
+            legend=tuple(train),
         )
     ]
 
 
-def _split_figure(subject: Subject) -> Figure:
-    splits = list(subject.counts)
+def _split_figure(subject: Subject, _: Locale) -> Figure:
+    splits = tuple(_(split) for split in subject.counts)
     rows = [
-        {"series": split, "what": name, "value": of[name]} for split, of in subject.counts.items() for name in CLASSES
+        {"series": _(split), "what": name, "value": of[name]}
+        for split, of in subject.counts.items()
+        for name in CLASSES
     ]
     return Figure(
         name=f"eda-splits-{subject.dataset}",
-        title=f"Faces of {subject.dataset} by class and split",
-        note="Train is balanced by light copies; validation and test never are.",
-        spec=bars_spec(rows, series=splits, whats=CLASSES, title="faces", number_format=",d"),
-        legend=tuple(splits),
+        title=_("Faces of {dataset} by class and split", dataset=subject.dataset),
+        note=_("Train is balanced by light copies; validation and test never are."),
+        spec=bars_spec(rows, series=splits, whats=CLASSES, title=_("faces"), number_format=",d", _=_),
+        legend=splits,
     )
 
 
-def detector_section(subjects: Sequence[Subject]) -> Section:
+def detector_section(subjects: Sequence[Subject], _: Locale) -> Section:
     """How the annotated face was found, by class."""
     section = Section(
-        title="Detector",
+        title=_("Detector"),
         paragraphs=[
-            "How each kept face was found, and how its box overlaps the annotated one (intersection over union). A "
-            "class that is missed more often is cropped more often by its annotation, not by the detector."
+            _(
+                "How each kept face was found, and how its box overlaps the annotated one (intersection over union). A "
+                "class that is missed more often is cropped more often by its annotation, not by the detector."
+            )
         ],
-        missing=[part for one in subjects for part in missing_records(one)],
+        missing=[part for one in subjects for part in missing_records(one, _)],
     )
     present = {one.dataset: one.kept for one in subjects if one.kept is not None}
     sought = {name: kept for name, kept in present.items() if kept["faces_seen"].is_not_null().any()}
     section.paragraphs += [
-        f"No face of {name} was sought: its images are faces." for name in present if name not in sought
+        _("No face of {dataset} was sought: its images are faces.", dataset=name)
+        for name in present
+        if name not in sought
     ]
     records = [record for name, kept in sought.items() for record in _outcomes(name, kept)]
     if records:
@@ -112,12 +123,13 @@ def detector_section(subjects: Sequence[Subject]) -> Section:
             Column(key="dataset", title="Dataset"),
             Column(key="class", title="Class"),
             Column(key="faces", title="Faces", kind="number"),
-            *(Column(key=how, title=f"Share {how}", kind="number", digits=3) for how in hows),
-            *(Column(key=name, title=f"IoU {name} ↑", kind="number", digits=3) for name in SPREAD),
+            *(Column(key=how, title=f"Share, {how}", kind="number", digits=3) for how in hows),
+            *(Column(key=name, title=f"IoU, {name} ↑", kind="number", digits=3) for name in SPREAD),
         )
         rows = [dict.fromkeys(hows, 0.0) | record["how"] | record for record in records]
-        section.tables = [Table(name="eda-detector", title="Outcome by class", columns=columns, records=rows)]
-        section.figures = _iou_figures(records)
+        title = _("Outcome by class")
+        section.tables = [Table(name="eda-detector", title=title, columns=translated(columns, _), records=rows)]
+        section.figures = _iou_figures(records, _)
     return section
 
 
@@ -133,7 +145,7 @@ def _outcomes(dataset: str, kept: pl.DataFrame) -> list[Record]:
     return records
 
 
-def _iou_figures(records: Sequence[Record]) -> list[Figure]:
+def _iou_figures(records: Sequence[Record], _: Locale) -> list[Figure]:
     rows = [
         {"series": record["dataset"], "what": record["class"], **{name: record[name] for name in SPREAD}}
         for record in records
@@ -145,37 +157,40 @@ def _iou_figures(records: Sequence[Record]) -> list[Figure]:
     return [
         Figure(
             name="eda-iou",
-            title="Overlap of the detected and the annotated box",
-            note="Box: the middle half, with the median; line: 5% to 95%. Higher is better ↑.",
-            spec=spread_spec(rows, series=series, whats=CLASSES),
+            title=_("Overlap of the detected and the annotated box"),
+            note=_("Box: the middle half, with the median; line: 5% to 95%. Higher is better ↑."),
+            spec=spread_spec(rows, series=series, whats=CLASSES, _=_),
             legend=tuple(series),
         )
     ]
 
 
-def duplicates_section(subjects: Sequence[Subject], shards: Path) -> Section:
+def duplicates_section(subjects: Sequence[Subject], shards: Path, _: Locale) -> Section:
     """Images that show the same, within and between datasets."""
     section = Section(
-        title="Near-duplicates",
+        title=_("Near-duplicates"),
         paragraphs=[
-            "Pairs of images that show the same, by a perceptual hash and then by their pixels. Those across splits "
-            "or datasets would let a model be tested on what it was trained on; make duplicates lists them all."
+            _(
+                "Pairs of images that show the same, by a perceptual hash and then by their pixels. Those across "
+                "splits or datasets would let a model be tested on what it was trained on; make duplicates lists them "
+                "all."
+            )
         ],
-        missing=[part for one in subjects for part in missing_records(one)],
+        missing=[part for one in subjects for part in missing_records(one, _)],
     )
     present = [one.dataset for one in subjects if one.manifest is not None]
     try:
         pairs = duplicates_of(shards, present)
-    except InputError as error:
-        command = f"make shards DATASET={present[0]}"
-        section.missing.append(Missing(sentence=f"Near-duplicates are not known ({error})", command=command))
+    except InputError:
+        sentence = _("Near-duplicates are not known, as the images' fingerprints are not there")
+        section.missing.append(Missing(sentence=sentence, command=f"make shards DATASET={present[0]}"))
         return section
     if present:
-        section.tables = [_pair_count_table(pairs), _pair_table(pairs)]
+        section.tables = [_pair_count_table(pairs, _), _pair_table(pairs, _)]
     return section
 
 
-def _pair_count_table(pairs: pl.DataFrame) -> Table:
+def _pair_count_table(pairs: pl.DataFrame, _: Locale) -> Table:
     titles = {"pairs": "Pairs", "identical": "Identical files", "two_splits": "In two splits"}
     columns = (
         Column(key="dataset", title="Of"),
@@ -183,10 +198,10 @@ def _pair_count_table(pairs: pl.DataFrame) -> Table:
         *(Column(key=key, title=title, kind="number") for key, title in titles.items()),
     )
     counts = pair_counts(pairs).to_dicts()
-    return Table(name="eda-duplicates", title="Near-duplicates", columns=columns, records=counts)
+    return Table(name="eda-duplicates", title=_("Near-duplicates"), columns=translated(columns, _), records=counts)
 
 
-def _pair_table(pairs: pl.DataFrame) -> Table:
+def _pair_table(pairs: pl.DataFrame, _: Locale) -> Table:
     shown = (
         pairs.sort("difference", maintain_order=True)
         .head(LISTED)
@@ -199,5 +214,8 @@ def _pair_table(pairs: pl.DataFrame) -> Table:
         *(Column(key=key, title=title) for key, title in PAIR_COLUMNS.items()),
         Column(key="difference", title="Difference", kind="number", digits=3),
     )
-    title = f"The most alike pairs, {len(shown)} of {len(pairs):,}"
-    return Table(name="eda-pairs", title=title, columns=columns, records=shown.to_dicts())
+    records = [
+        row | {"split": _(row["split"]), "other_split": _(row["other_split"])} for row in shown.iter_rows(named=True)
+    ]
+    title = _("The most alike pairs, {shown} of {all:,}", shown=len(shown), all=len(pairs))
+    return Table(name="eda-pairs", title=title, columns=translated(columns, _), records=records)

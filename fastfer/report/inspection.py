@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from fastfer.report.locale import ENGLISH, Locale
 from fastfer.report.sheets import COLUMNS, Tile, contact_sheet
 from fastfer.variants import open_records
 from pipelines.records import DatasetInfo, ShardReader, decode_jpeg, read_manifest, write_atomically
@@ -46,7 +47,7 @@ def write_sheet(shards: Path, dataset: str, variant: str, out: Path, *, seed: in
     return out
 
 
-def sample_sheet(shards: Path, dataset: str, variant: str, *, seed: int = 0) -> bytes:
+def sample_sheet(shards: Path, dataset: str, variant: str, *, seed: int = 0, _: Locale = ENGLISH) -> bytes:
     """Some random faces of each class, a row each, as JPEG.
 
     Raises:
@@ -61,9 +62,8 @@ def sample_sheet(shards: Path, dataset: str, variant: str, *, seed: int = 0) -> 
         rows = list(of_class.sample(min(COLUMNS, len(of_class)), seed=seed, shuffle=True).iter_rows(named=True))
         for row in rows:
             with ShardReader(folder, row["shard"]) as reader:
-                tiles.append(
-                    Tile(decode_jpeg(reader.member(row["position"], "jpg")), (f"{name}, {row['split']}", row["key"]))
-                )
-        blank = Tile(np.full((1, 1), 255, np.uint8), ("no more" if rows else f"no {name}",))
+                img = decode_jpeg(reader.member(row["position"], "jpg"))
+            tiles.append(Tile(img, (f"{name}, {_(row['split'])}", row["key"])))
+        blank = Tile(np.full((1, 1), 255, np.uint8), (_("no more") if rows else _("no {name}", name=name),))
         tiles += [blank] * (COLUMNS - len(rows))
-    return contact_sheet(tiles, f"{dataset} {variant}: faces of each class")
+    return contact_sheet(tiles, _("{dataset} {variant}: faces of each class", dataset=dataset, variant=variant))

@@ -1,4 +1,7 @@
-"""How faces were chosen, for the article: the funnel as table and figure, and examples of each outcome."""
+"""How faces were chosen, for the article: the funnel as table and figure, and examples of each outcome.
+
+The verb writes files in English; `funnel_section` is the funnel as a part of a page, in any language.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,15 +12,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fastfer.datasets import find_dataset
 from fastfer.datasets.table import kind_of_reason
 from fastfer.faces.extract import OUTSIDE
 from fastfer.faces.images import UnreadableImageError, read_image
 from fastfer.labels import CLASSES
-from fastfer.report.charts import Figure
+from fastfer.report.charts import Figure, spec_of
 from fastfer.report.document import Section
+from fastfer.report.eda_subject import Subject, missing_records
 from fastfer.report.files import write_figures
 from fastfer.report.locale import ENGLISH, Locale
 from fastfer.report.sheets import ANNOTATED, COLUMNS, DETECTED, Tile, contact_sheet, marked
+from fastfer.report.tables import Column, Table, translated
 from fastfer.report.theme import SERIES
 from fastfer.variants import open_records
 from pipelines.errors import InputError
@@ -29,6 +35,7 @@ VIEW: Final = 2.5
 """An example shows this many times the width of its box."""
 FUNNEL_NAME: Final = "funnel.csv"
 UNKNOWN: Final = "no label"
+NO_DETECTOR: Final = "no detector"
 MATCHED: Final = ("matched", "second look", "most prominent")
 STAGES: Final[dict[str, pl.Expr]] = {
     "rows": pl.col("row").is_not_null(),
@@ -59,7 +66,7 @@ def make_selection_report(
     if out.exists() and not (out / FUNNEL_NAME).is_file() and any(out.iterdir()):
         raise InputError(f"{out} holds something else than a selection report: choose another REPORTS=")
     funnel = funnel_of(manifest)
-    detector = info.settings["detector"] or "no detector"
+    detector = info.settings["detector"] or NO_DETECTOR
     with replacing(out) as folder:
         funnel.write_csv(folder / FUNNEL_NAME)
         outcomes_of(manifest).write_csv(folder / "outcomes.csv")
@@ -75,6 +82,44 @@ def make_selection_report(
                     (folder / "sheets" / f"{_file_name(how)}.jpg").write_bytes(contact_sheet(tiles, title))
                 advance(1)
     return funnel
+
+
+def funnel_section(shards: Path, dataset: str, _: Locale) -> Section:
+    """The funnel of a dataset as a part of a page; where there are no records, what makes them.
+
+    Raises:
+        InputError: the dataset is unknown.
+    """
+    find_dataset(dataset)
+    section = Section(title=_("How the faces of {dataset} were chosen", dataset=dataset))
+    try:
+        info = open_records(shards, dataset, "preprocessed")
+    except InputError:
+        section.missing = missing_records(Subject(dataset=dataset), _)
+        return section
+    funnel = funnel_of(read_manifest(shards / dataset / "preprocessed"))
+    section.paragraphs = [
+        _(
+            "Rows are the lines of the annotation; readable are the usable ones whose image can be read; in those "
+            "detected some face was seen, and in those matched the annotated one; kept are the faces in the records, "
+            "where the missed ones are cropped by their annotation."
+        )
+    ]
+    section.figures = [_figure(funnel, dataset, info.settings["detector"] or NO_DETECTOR, _)]
+    section.tables = [_table(funnel, dataset, _)]
+    return section
+
+
+def _table(funnel: pl.DataFrame, dataset: str, _: Locale) -> Table:
+    """The funnel by class; stages that the dataset has not are empty."""
+    stages = [name for name in funnel.columns if name != "class"]
+    columns = (
+        Column(key="class", title="Class"),
+        *(Column(key=name, title=name.capitalize(), kind="number") for name in stages),
+    )
+    records = [row | {"class": _named(row["class"], _)} for row in funnel.iter_rows(named=True)]
+    title = _("Annotated rows of {dataset} by class", dataset=dataset)
+    return Table(name=f"funnel-{dataset}", title=title, columns=translated(columns, _), records=records)
 
 
 def funnel_of(manifest: pl.DataFrame) -> pl.DataFrame:
@@ -114,39 +159,53 @@ def _labelled(manifest: pl.DataFrame) -> pl.DataFrame:
     return manifest.with_columns(label.fill_null(UNKNOWN).alias("class"))
 
 
-def _figure(funnel: pl.DataFrame, dataset: str, detector: str) -> Figure:
+def _figure(funnel: pl.DataFrame, dataset: str, detector: str, _: Locale = ENGLISH) -> Figure:
     """Bars of the stages, by class: shares of the class's rows, so that small classes can be read too."""
-    stages = [name for name in STAGES if funnel[name].null_count() == 0]
+    stages = {name: _(name) for name in STAGES if funnel[name].null_count() == 0}
     rows = [
         {
-            "class": f"{row['class']} ({row['rows']:,})",
-            "stage": stage,
+            "class": f"{_named(row['class'], _)} ({row['rows']:,})",
+            "stage": title,
             "share": row[stage] / row["rows"],
             "rows": row[stage],
         }
         for row in funnel.iter_rows(named=True)
-        for stage in stages
+        for stage, title in stages.items()
     ]
-    classes = list(dict.fromkeys(row["class"] for row in rows))
+    titles = list(stages.values())
     chart = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_bar()
         .properties(height=alt.Step(9, **{"for": "offset"}))
         .encode(
-            y=alt.Y("class:N", scale=alt.Scale(domain=classes), title=None),
-            yOffset=alt.YOffset("stage:N", scale=alt.Scale(domain=stages)),
-            x=alt.X("share:Q", axis=alt.Axis(format="%"), title="Share of the annotated rows"),
-            color=alt.Color("stage:N", scale=alt.Scale(domain=stages, range=list(SERIES[: len(stages)]))),
+            y=alt.Y("class:N", scale=alt.Scale(domain=list(dict.fromkeys(row["class"] for row in rows))), title=None),
+            yOffset=alt.YOffset("stage:N", scale=alt.Scale(domain=titles)),
+            x=alt.X("share:Q", axis=alt.Axis(format="%"), title=_("Share of the annotated rows")),
+            color=alt.Color("stage:N", scale=alt.Scale(domain=titles, range=list(SERIES[: len(titles)]))),
+            tooltip=[
+                alt.Tooltip("class:N", title=_("class")),
+                alt.Tooltip("stage:N", title=_("stage")),
+                alt.Tooltip("share:Q", title=_("Share"), format=".1%"),
+                alt.Tooltip("rows:Q", title=_("rows"), format=","),
+            ],
         )
     )
     return Figure(
         name=f"funnel-{dataset}",
-        title="From annotated rows to faces in the records",
+        title=_("From annotated rows to faces in the records"),
         subject=dataset,
-        note=f"Detector: {detector}. Kept faces that were not matched are cropped by their annotation.",
-        spec=chart.to_dict(),
-        legend=tuple(stages),
+        note=_(
+            "Detector: {detector}. Kept faces that were not matched are cropped by their annotation.",
+            detector=_(detector),
+        ),
+        spec=spec_of(chart),
+        legend=tuple(titles),
     )
+
+
+def _named(row: str, _: Locale) -> str:
+    """What a row of the funnel is called: classes keep their names."""
+    return row if row in CLASSES else _(row)
 
 
 def _examples(manifest: pl.DataFrame, seed: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -182,8 +241,3 @@ def _around(box_xyxy_px: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _file_name(how: str) -> str:
     return how.replace(" ", "-")
-
-
-def funnel_section(shards: Path, dataset: str, _: Locale = ENGLISH) -> Section:
-    """PROVISIONAL until ptbr is merged."""
-    return Section(title=_("How the faces of {dataset} were chosen", dataset=dataset))

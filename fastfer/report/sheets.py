@@ -1,9 +1,10 @@
 """Contact sheets: many small pictures with a line of text each, as one JPEG."""
 
 import io
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ TILE_PX: Final = 150
 GAP_PX: Final = 8
 LINE_PX: Final = 15
 FONT_PX: Final = 11
+FONTS: Final = ("LiberationSans-Regular.ttf", "DejaVuSans.ttf", "Arial.ttf", "arial.ttf", "Helvetica.ttc")
+"""The first of these that the system has is taken: the one inside Pillow has no accents."""
+Font: TypeAlias = ImageFont.ImageFont | ImageFont.FreeTypeFont
 INK, GROUND = (27, 36, 48), (255, 255, 255)
 QUALITY: Final = 90
 ANNOTATED, DETECTED = (230, 159, 0), (86, 180, 233)
@@ -35,20 +39,36 @@ def contact_sheet(tiles: Sequence[Tile], title: str) -> bytes:
     rows = -(-len(tiles) // COLUMNS)
     top = 2 * GAP_PX + LINE_PX
     sheet = Image.new("RGB", (COLUMNS * step_x + GAP_PX, rows * step_y + top), GROUND)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_PX)
-    draw.text((GAP_PX, GAP_PX), title, INK, font)
+    draw, (font, has_accents) = ImageDraw.Draw(sheet), _font()
+    written = str if has_accents else unaccented
+    draw.text((GAP_PX, GAP_PX), written(title), INK, font)
     for number, tile in enumerate(tiles):
         x, y = GAP_PX + number % COLUMNS * step_x, top + number // COLUMNS * step_y
         picture = ImageOps.contain(Image.fromarray(tile.img).convert("RGB"), (TILE_PX, TILE_PX))
         sheet.paste(picture, (x + (TILE_PX - picture.width) // 2, y + (TILE_PX - picture.height) // 2))
         for i, line in enumerate(tile.lines):
-            draw.text((x, y + TILE_PX + i * LINE_PX), _cut(line, font), INK, font)
+            draw.text((x, y + TILE_PX + GAP_PX // 4 + i * LINE_PX), _cut(written(line), font), INK, font)
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
 
 
-def _cut(line: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+def _font() -> tuple[Font, bool]:
+    """A font, and whether it has letters with accents."""
+    for name in FONTS:
+        try:
+            return ImageFont.truetype(name, FONT_PX), True
+        except OSError:
+            continue
+    return ImageFont.load_default(FONT_PX), False
+
+
+def unaccented(text: str) -> str:
+    """The text without its accents: better than the empty boxes that a font draws for letters it lacks."""
+    return "".join(sign for sign in unicodedata.normalize("NFD", text) if not unicodedata.combining(sign))
+
+
+def _cut(line: str, font: Font) -> str:
     """The line, its head cut off where it is too long: names differ at their ends."""
     while line and font.getlength(line) > TILE_PX:
         line = line[1:]

@@ -14,8 +14,7 @@ from fastfer.analysis.case import Case, CaseConfig, make_case
 from fastfer.cli import main
 from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
 from fastfer.report.case import write_case
-from fastfer.report.case_text import TEXT, WORDS, Speaker
-from fastfer.report.locale import LOCALES
+from fastfer.report.case_text import TEXT, Speaker
 from fastfer.shards import make_shards
 from pipelines.errors import InputError
 from tests.fastfer.conftest import DEMO_SETS, shard_config
@@ -148,12 +147,12 @@ def test_a_persons_verdicts_come_back_into_the_page(
     assert '<html lang="pt">' in html
 
 
-def test_both_languages_say_everything_with_the_same_places() -> None:
-    for table in (TEXT, WORDS):
-        for key, versions in table.items():
-            assert set(versions) == set(LOCALES), key
-            places = [{part.split("}")[0] for part in text.split("{")[1:]} for text in versions.values()]
-            assert places[0] == places[1], key
+def test_sentences_and_numbers_are_in_the_speakers_language() -> None:
+    assert Speaker("en").say("no_query", dataset="expw") == TEXT["no_query"].format(dataset="expw")
+    assert Speaker("pt").say("no_query", dataset="expw") == (
+        "expw: nenhum nome de arquivo contém uma palavra de emoção."
+    )
+    assert (Speaker("en").word("anger"), Speaker("pt").word("anger")) == ("anger", "raiva")
     assert Speaker("pt").number(1234.5, 1) == "1.234,5"
 
 

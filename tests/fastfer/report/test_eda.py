@@ -19,6 +19,7 @@ from fastfer.report.charts import Figure
 from fastfer.report.distributions import BINS, bin_edges, histogram_figure
 from fastfer.report.eda import make_eda
 from fastfer.report.eda_pictures import mean_faces
+from fastfer.report.locale import ENGLISH
 from pipelines.errors import InputError
 from pipelines.progress import untracked
 from pipelines.records import ShardReader, read_info, read_manifest, write_info, write_table
@@ -125,7 +126,13 @@ def test_without_records_the_photographs_are_shown_and_the_command_is_named(raw:
 def test_without_photographs_the_records_are_shown_also_beside_a_set_that_is_not_there(
     eda: Eda, tmp_path: Path
 ) -> None:
-    page = make_eda(sources_of(tmp_path, "demo-rafdb", "rafdb"), eda.shards, tmp_path / "page").read_text()
+    said: list[str] = []
+    sources = sources_of(tmp_path, "demo-rafdb", "rafdb")
+    page = make_eda(sources, eda.shards, tmp_path / "page", say=said.append).read_text()
+    assert [line.split(": no folder")[0] for line in said] == [
+        "no photographs of demo-rafdb",
+        "no photographs of rafdb",
+    ]
     assert "<code>make demo-data</code>" in page
     assert "<code>make check DATASET=rafdb DATA_ROOT=&lt;its folder&gt;</code>" in page
     assert "<code>make shards DATASET=rafdb</code>" in page
@@ -147,7 +154,7 @@ def test_records_without_a_train_split_have_no_mean_face(raw: Path, eda: Eda, tm
 
 
 def test_with_nothing_at_all_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="neither photographs nor records: No photographs of expw"):
+    with pytest.raises(InputError, match="neither photographs nor records of expw, rafdb: no folder "):
         make_eda(sources_of(tmp_path, "expw", "rafdb"), tmp_path, tmp_path / "page")
     assert list(tmp_path.iterdir()) == []
 
@@ -183,7 +190,7 @@ def test_every_value_falls_into_a_bin(measure: Measure) -> None:
         edges = bin_edges(measure, found)
         assert np.isfinite(edges).all()
         assert (np.diff(edges) > 0).all()
-        rows = drawn(histogram_figure(measure, {"one": found, "none": found[:0]}))
+        rows = drawn(histogram_figure(measure, {"one": found, "none": found[:0]}, ENGLISH))
         assert sum(row["share"] for row in rows) == pytest.approx(1, abs=1e-3)
         assert {row["dataset"] for row in rows} == {"one"}
 
@@ -191,7 +198,7 @@ def test_every_value_falls_into_a_bin(measure: Measure) -> None:
 def test_ninety_thousand_faces_take_as_many_bytes_as_ninety() -> None:
     values = np.random.default_rng(0).lognormal(size=91_793)
     (measure,) = (one for one in MEASURES if one.name == "sharpness")
-    assert len(drawn(histogram_figure(measure, {"expw": values}))) <= BINS
+    assert len(drawn(histogram_figure(measure, {"expw": values}, ENGLISH))) <= BINS
 
 
 def test_the_verb_makes_the_page(raw: Path, eda: Eda, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

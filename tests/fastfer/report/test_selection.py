@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from fastfer.faces.detect import detector_version
 from fastfer.labels import CLASSES
+from fastfer.report import sheets
 from fastfer.report.inspection import summary_of, write_sheet
-from fastfer.report.selection import UNKNOWN, funnel_of, make_selection_report, outcomes_of
+from fastfer.report.locale import ENGLISH
+from fastfer.report.selection import UNKNOWN, funnel_of, funnel_section, make_selection_report, outcomes_of
 from fastfer.report.sheets import ANNOTATED, COLUMNS, TILE_PX, Tile, contact_sheet, marked
 from fastfer.variants import open_records
 from pipelines.errors import InputError
@@ -75,6 +77,27 @@ def test_what_each_stage_means() -> None:
     assert unsought["kept"].to_list() == [3, 1, 0, 4]
 
 
+def test_the_funnel_as_a_section_holds_the_same_numbers(manifest: pl.DataFrame, shards: Path) -> None:
+    section = funnel_section(shards, DATASET, ENGLISH)
+    assert section.title == f"How the faces of {DATASET} were chosen"
+    assert section.missing == []
+    (table,), (figure,) = section.tables, section.figures
+    funnel = funnel_of(manifest)
+    assert table.frame().rows() == funnel.rows()
+    drawn = next(iter(figure.spec["datasets"].values()))
+    total = {row["stage"]: row["rows"] for row in drawn if row["class"].startswith("all ")}
+    assert total == {name: funnel[name][-1] for name in ("rows", "readable", "detected", "matched", "kept")}
+    assert "config" not in figure.spec  # the page's own theme
+
+
+def test_without_records_the_section_names_what_makes_them(shards: Path) -> None:
+    section = funnel_section(shards, "rafdb", ENGLISH)
+    assert [part.command for part in section.missing] == ["make shards DATASET=rafdb"]
+    assert (section.tables, section.figures, section.paragraphs) == ([], [], [])
+    with pytest.raises(InputError, match="no dataset 'nothing'"):
+        funnel_section(shards, "nothing", ENGLISH)
+
+
 def test_outcomes_add_up(manifest: pl.DataFrame) -> None:
     outcomes = outcomes_of(manifest)
     assert outcomes["rows"].sum() == len(manifest)
@@ -122,6 +145,23 @@ def test_hostile_names_and_views_far_outside_are_drawn() -> None:
     )
     sheet = contact_sheet([Tile(img, ("é" * 500, "<script>")), Tile(far, ())], "title")
     assert sheet.startswith(b"\xff\xd8")
+
+
+def test_accents_are_never_drawn_as_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tile = [Tile(np.full((8, 8), 99, np.uint8), ())]
+    monkeypatch.setattr(sheets, "FONTS", ())  # a system without fonts: Pillow's own has no accents
+    assert contact_sheet(tile, "rotação média") == contact_sheet(tile, "rotacao media")
+    monkeypatch.undo()
+    if any(_has(name) for name in sheets.FONTS):
+        assert contact_sheet(tile, "rotação média") != contact_sheet(tile, "rotacao media")
+
+
+def _has(font: str) -> bool:
+    try:
+        ImageFont.truetype(font)
+    except OSError:
+        return False
+    return True
 
 
 def test_inspect_summarises_and_shows_every_class(shards: Path, tmp_path: Path) -> None:
