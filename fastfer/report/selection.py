@@ -105,7 +105,7 @@ def funnel_section(shards: Path, dataset: str, _: Locale) -> Section:
             "where the missed ones are cropped by their annotation."
         )
     ]
-    section.figures = [_figure(funnel, dataset, info.settings["detector"] or NO_DETECTOR, _)]
+    section.figures = [_figure(funnel, dataset, info.settings["detector"] or _(NO_DETECTOR), _)]
     section.tables = [_table(funnel, dataset, _)]
     return section
 
@@ -196,7 +196,7 @@ def _figure(funnel: pl.DataFrame, dataset: str, detector: str, _: Locale = ENGLI
         subject=dataset,
         note=_(
             "Detector: {detector}. Kept faces that were not matched are cropped by their annotation.",
-            detector=_(detector),
+            detector=detector,
         ),
         spec=spec_of(chart),
         legend=tuple(titles),
