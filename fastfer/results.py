@@ -27,6 +27,8 @@ TRAINING: Final = {
     "flops": "flops",
     "peak_rss_mib": "peak_rss_mib",
     "peak_gpu_mib": "peak_gpu_mib",
+    "gpu_memory_mib": "gpu_memory_mib",
+    "gpu_utilisation": "gpu_utilisation",
     "energy_j": "energy_j",
 }
 """Columns of the table and their names in `training.json`; None is not measured."""

@@ -17,6 +17,8 @@ SMALLEST_P: Final = 0.001
 """Smaller p-values are only said to be so; the CSV has them all."""
 _HEADLINE_METRICS: Final = ("balanced_accuracy", "accuracy", "macro_f1")
 _TITLES: Final = {metric.name: f"{metric.title} {metric.arrow}" for metric in METRICS}
+_OF_TRAINING: Final = ("seconds", "parameters", "gpu_memory_mib", "gpu_utilisation", "energy_j")
+"""Costs that are known when a run has ended."""
 _UNKNOWN: Final = {"value": None, "low": None, "high": None}
 
 
@@ -240,6 +242,8 @@ def cost_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
                 ("loader_wait", "Loader wait, share ↓", 3),
                 ("peak_rss_mib", "Peak memory MiB ↓", 0),
                 ("peak_gpu_mib", "Peak GPU memory MiB ↓", 0),
+                ("gpu_memory_mib", "Peak GPU memory by NVML MiB ↓", 0),
+                ("gpu_utilisation", "GPU utilisation, share", 3),
                 ("parameters", "Parameters", 0),
                 ("gflops", "GFLOPs per image ↓", 2),
                 ("energy_j", "Energy J ↓", 0),
@@ -255,9 +259,9 @@ def cost_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
 
 
 def _cost(run: Run) -> Record:
-    """Totals of the run; the epoch and its speed are medians over epochs, memory the peak of all."""
+    """Totals of the run, its mean utilisation; epoch and speed are medians over epochs, memory the peak of all."""
     training = run.result.training if run.result else {}
-    cost: Record = {key: training.get(key) for key in ("seconds", "parameters", "energy_j")}
+    cost: Record = {key: training.get(key) for key in _OF_TRAINING}
     cost["gflops"] = None if (flops := training.get("flops")) is None else flops / 1e9
     measured: Record = dict.fromkeys(("epoch_s", "images_per_s", "loader_wait", "peak_rss_mib", "peak_gpu_mib"))
     if run.epochs is not None:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import reduce
 from typing import Any, Final
 
 import torch
@@ -14,6 +15,7 @@ from fastfer.config import MONITORS, PRECISIONS, TrainConfig
 from fastfer.models import flops_per_image, parameter_count
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
+from fastfer.training.gpu_use import GpuUse
 from fastfer.training.learner import Learner, Stopped
 from fastfer.training.log import EpochLog, EpochRow
 from fastfer.training.run import BEST_NAME, LAST_NAME, SUMMARY_NAME, Run, environment, write_json
@@ -146,6 +148,7 @@ class _Training:
 
     def _summary(self) -> dict[str, Any]:
         settings, info = self._run.settings, self._run.info
+        gpu = reduce(GpuUse.plus, (row.gpu_use for row in self.state.rows), GpuUse())
         return {
             "seconds": self.state.seconds,
             "best_epoch": self.state.stopping.best_epoch,
@@ -160,6 +163,9 @@ class _Training:
             "left_out": {part.dataset: part.left_out for part in self._run.parts},
             "peak_rss_mib": max((row.peak_rss_mib for row in self.state.rows), default=None),
             "peak_gpu_mib": max((row.peak_gpu_mib or 0 for row in self.state.rows), default=0) or None,
+            "gpu_memory_mib": gpu.memory_mib,
+            "gpu_utilisation": gpu.utilisation,
+            "energy_j": gpu.energy_j,
         }
 
 

@@ -19,6 +19,7 @@ from fastfer.config import TrainConfig
 from fastfer.evaluation.predict import Predictions, Preprocessing, gathered, predict
 from fastfer.models import build_model
 from fastfer.recipes import Recipe
+from fastfer.training.gpu_use import watched
 from fastfer.training.log import EpochRow
 from fastfer.training.loss import Loss
 from fastfer.training.mixing import Mixing
@@ -100,7 +101,10 @@ class Learner:
         Raises:
             Stopped: as `stop` asked; `progress` says how far it came.
         """
-        with track(f"Epoch {progress.epoch}", total=len(train) + len(val), unit="batches") as advance:
+        with (
+            watched(self.device, progress),
+            track(f"Epoch {progress.epoch}", total=len(train) + len(val), unit="batches") as advance,
+        ):
             advance(progress.batches)
             self.train_epoch(train, progress, advance, stop)
             started = time.perf_counter()
@@ -119,6 +123,9 @@ class Learner:
             loader_wait_s=progress.waited_s,
             peak_rss_mib=peak_rss_mib(),
             peak_gpu_mib=peak_device_mib(self.device),
+            energy_j=progress.gpu.energy_j,
+            gpu_utilisation=progress.gpu.utilisation,
+            gpu_memory_mib=progress.gpu.memory_mib,
         )
 
     @property

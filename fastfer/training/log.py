@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from fastfer.training.gpu_use import GpuUse
 from pipelines.records import write_atomically
 
 EPOCHS_NAME = "epochs.csv"
@@ -19,6 +20,8 @@ class EpochRow:
     """One line of `epochs.csv`; losses are cross-entropies in nats, accuracies and macro-F1 in 0..1.
 
     Training loss and accuracy are averages over the epoch's (augmented) batches. None means not measured.
+    `peak_gpu_mib` is what torch has reserved, `gpu_memory_mib` what NVML gives to the process and those below it; both,
+    `energy_j` and `gpu_utilisation` (0..1) are of the first process's device.
     """
 
     epoch: int
@@ -35,6 +38,14 @@ class EpochRow:
     loader_wait_s: float
     peak_rss_mib: float
     peak_gpu_mib: float | None
+    energy_j: float | None = None  # checkpoints of before there were these lack them
+    gpu_utilisation: float | None = None
+    gpu_memory_mib: float | None = None
+
+    @property
+    def gpu_use(self) -> GpuUse:
+        """What the epoch took of the device."""
+        return GpuUse(self.seconds, self.energy_j, self.gpu_utilisation, self.gpu_memory_mib)
 
 
 def median_speed(folder: Path) -> float | None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fastfer.training.early_stopping import EarlyStopping
+from fastfer.training.gpu_use import GpuUse
 from fastfer.training.log import EpochRow
 
 NEVER: Final = float("inf")
@@ -17,7 +18,7 @@ class EpochProgress:
     """The part of an epoch that is trained: batches and images (of this process), seconds, and sums on the device.
 
     `loss_sum` (nats x images), `correct` and `bad_step` are float32 scalars; `bad_step` is the first batch, from 1,
-    whose loss was not finite.
+    whose loss was not finite. `gpu` is what the epoch has taken of the device, with what a stop made it do again.
     """
 
     epoch: int
@@ -28,6 +29,7 @@ class EpochProgress:
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     correct: Tensor = field(default_factory=lambda: torch.zeros(()))
     bad_step: Tensor = field(default_factory=lambda: torch.tensor(NEVER))
+    gpu: GpuUse = field(default_factory=GpuUse)
 
     def to(self, device: torch.device) -> Self:
         """With its sums on the device."""
@@ -57,6 +59,7 @@ class TrainingState:
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, numbers and tensors."""
         progress = {one.name: getattr(self.progress, one.name) for one in fields(EpochProgress)}
+        progress["gpu"] = asdict(self.progress.gpu)
         return {
             "stopping": asdict(self.stopping),
             "progress": progress,
@@ -67,9 +70,12 @@ class TrainingState:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """What `as_dict` gave."""
+        progress = content["progress"]
+        # Checkpoints of before there was `gpu` say nothing of what the device took in these seconds.
+        gpu = GpuUse(**progress.get("gpu", {"seconds": progress["seconds"]}))
         return cls(
             EarlyStopping(**content["stopping"]),
-            EpochProgress(**content["progress"]),
+            EpochProgress(**(progress | {"gpu": gpu})),
             [EpochRow(**row) for row in content["rows"]],
             content["seconds"],
         )

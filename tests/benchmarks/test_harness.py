@@ -5,10 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks.harness import Measured, in_turn, rate_of, write_result
+from benchmarks.harness import Measured, in_turn, machine, rate_of, write_result
 from benchmarks.schema import Case, read_result
 from pipelines.errors import InputError
+from tests.nvml import FakeGpu, FakeNvml, pretend
 
 RESULTS = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.json"))
 
@@ -64,6 +66,15 @@ def test_a_written_result_is_read_as_it_was(tmp_path: Path) -> None:
     assert (result.suite, result.quick, result.cases) == ("made", True, [a_case()])
     assert result.machine.cores >= 1
     assert result.cases[0].contenders["fastfer"].measures == {"pss_mib": 10.0, "power_w": None}
+
+
+def test_the_machine_tells_the_driver_and_the_power_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, FakeNvml(FakeGpu("GPU-a")), "a")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert (machine().driver, machine().power_limit_w) == (None, None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Made GPU")
+    assert (machine().device, machine().driver, machine().power_limit_w) == ("Made GPU", "999.1", 700)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def test_the_table_has_a_row_for_every_run_and_test_set(small: StudyConfig) -> N
         assert table[metric.name].null_count() == 0, metric.name
         assert {f"{metric.name}_low", f"{metric.name}_high"} <= set(table.columns)
     assert table["train_seconds"].min() > 0  # type: ignore[operator]
-    assert table["peak_gpu_mib"].null_count() == len(table)  # not measured here, never 0
+    for name in ("peak_gpu_mib", "gpu_memory_mib", "gpu_utilisation", "energy_j"):
+        assert table[name].null_count() == len(table), name  # not measured here, never 0
 
 
 def test_the_report_says_the_numbers_of_the_table(done: Outcome, small: StudyConfig) -> None:
@@ -102,6 +103,7 @@ def test_the_report_says_the_numbers_of_the_table(done: Outcome, small: StudyCon
     folders = {(row["dataset"], row["run"]): row["folder"] for row in tables["runs"].iter_rows(named=True)}
     same = {"n": "n", "epochs_run": "epochs_run", "seconds": "train_seconds"}
     same |= {name: name for name in ("parameters", "images_per_s", "peak_rss_mib", "peak_gpu_mib", "energy_j")}
+    same |= {name: name for name in ("gpu_memory_mib", "gpu_utilisation")}
     same |= {f"{metric.name}{side}": f"{metric.name}{side}" for metric in METRICS for side in ("", "_low", "_high")}
     checked = 0
     for name in ("runs", "cross", "time-and-memory", *(f"metrics-{dataset}" for dataset in (*DEMO_SETS, TOGETHER))):

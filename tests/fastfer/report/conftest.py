@@ -203,7 +203,9 @@ def write_run(
         write_epochs(folder, epochs, seed=seed, gpu=gpu)
     if finished:
         training = {"seconds": 52.25, "best_epoch": epochs or 1, "epochs_run": epochs, "parameters": 4_007_548}
-        training |= {"flops": 769_087_424, "energy_j": 1234.5} if gpu else {}
+        training |= (
+            {"flops": 769_087_424, "energy_j": 1234.5, "gpu_utilisation": 0.75, "gpu_memory_mib": 5800.0} if gpu else {}
+        )
         write_result(folder, dataset, skill=skill, seed=seed, classes=classes, training=training)
     for other in cross:
         write_result(folder / "cross" / other, other, skill=skill / 2, seed=seed + 1, classes=classes)

@@ -122,7 +122,8 @@ def test_tables_hold_the_numbers_of_the_run_folders(study: Any) -> None:
     assert cost["peak_gpu_mib"].drop_nulls().to_list() == [5300.0]
     assert cost["seconds"].null_count() == 1  # the unfinished run
     assert cost["gflops"].drop_nulls().to_list() == [0.769087424]  # older runs have none
-    assert cost["energy_j"].drop_nulls().to_list() == [1234.5]
+    for name, value in (("energy_j", 1234.5), ("gpu_utilisation", 0.75), ("gpu_memory_mib", 5800.0)):
+        assert cost[name].drop_nulls().to_list() == [value]  # older runs have none
     assert tables["confusion"]["faces"].sum() == 6 * 140
 
 
