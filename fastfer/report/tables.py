@@ -30,6 +30,9 @@ class Column:
     digits: int = 0
     best: Literal["high", "low", None] = None  # the best of the column is marked
     absent: str = "–"
+    shown: Callable[[float], str] | None = (
+        None  # how a number and the ends of its interval are written, if not as usual
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +97,10 @@ def _cell(column: Column, value: Any, best: float | None) -> Cell:
         return Cell(text=column.absent, sort=None, is_number=True)
     detail = ""
     if column.kind in _INTERVALS and value["low"] is not None:
-        detail = _INTERVALS[column.kind](value["low"], value["high"])
-    text = _NUMBERS[column.kind](number, column.digits)
+        low, high = value["low"], value["high"]
+        ends = _INTERVALS[column.kind](low, high)
+        detail = f"{column.shown(low)}–{column.shown(high)}" if column.shown else ends
+    text = column.shown(number) if column.shown else _NUMBERS[column.kind](number, column.digits)
     return Cell(text=text, sort=number, detail=detail, is_number=True, is_best=number == best)
 
 
