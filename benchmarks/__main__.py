@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Final
 
-from benchmarks import augment, ceiling, faces, loaders
+from benchmarks import augment, ceiling, check, faces, loaders
 from benchmarks.harness import OUT
 from benchmarks.report import verbs as report
 from benchmarks.suite import COMMON, Suite
@@ -39,6 +39,7 @@ VERBS: Final = (
         _all,
     ),
     *report.VERBS,
+    check.VERB,
 )
 DESCRIPTION: Final = "What this machine does per second, in how much memory, beside other tools, in one run each."
 

@@ -3,6 +3,7 @@
 As in `fastfer.report.charts`: no width, no title, no colours of ground; every number drawn is the result file's.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -10,19 +11,20 @@ import altair as alt
 
 from benchmarks.harness import three_figures
 from fastfer.report.charts import Row, cycled, spec_of
+from fastfer.report.distributions import THOUSANDS
 from fastfer.report.locale import Locale
 from fastfer.report.theme import SERIES
 
 ROLES: Final = ("ours", "peer", "limit")
 PEER: Final = "#8a9bb0"
-"""Of peers and limits, on light and dark ground; ours alone has a colour."""
-FILLED: Final = (0.95, 0.8, 0.15)
-"""Opacities by role: a limit is an outline, as nobody delivers it."""
+"""Of peers and, as an outline, limits, on light and dark ground; ours alone has a colour."""
 WIDE: Final = 10.0
 """Values that span more than so many times are drawn on a logarithmic axis."""
+FEW_POWERS: Final = 100.0
+"""Below so many times between the ends of a logarithmic axis, twice and five times each power of ten are labelled."""
 ROW_PX: Final = 24
 CURVE_PX: Final = 260
-ROOM_FOR_NUMBERS: Final = 1.3
+ROOM_FOR_NUMBERS: Final = 1.45
 """How much longer than the longest interval an axis is."""
 MARGIN: Final = 1.4
 """How far a logarithmic axis goes beyond its values, in times."""
@@ -49,7 +51,7 @@ def bars(rows: Sequence[Row], *, title: str, _: Locale) -> dict[str, Any]:
     colours = [(SERIES[0], PEER, PEER)[place] for place in present]
     ends = [row[key] for row in rows for key in ("value", "low", "high") if row.get(key) is not None]
     wide = is_wide(ends)
-    x = alt.X("value:Q").title(title).scale(_scale(ends, wide)).axis(**_ticks(wide))
+    x = alt.X("value:Q").title(title).scale(_scale(ends, wide)).axis(tickCount=5, **_ticks(ends))
     base = alt.Chart(alt.InlineData(values=told)).encode(
         y=alt.Y("name:N").title(None).scale(domain=names, padding=0.25).axis(ticks=False, domain=False, labelPadding=8),
         tooltip=[
@@ -57,10 +59,15 @@ def bars(rows: Sequence[Row], *, title: str, _: Locale) -> dict[str, Any]:
             *(alt.Tooltip(f"{key}:Q", title=_(key), format=PLAIN) for key in ("value", "low", "high")),
         ],
     )
-    colour = alt.Color("role:N").scale(domain=roles, range=colours)
-    fill = alt.FillOpacity("role:N").scale(domain=roles, range=[FILLED[place] for place in present]).legend(None)
+    filled = [
+        "transparent" if ROLES[place] == "limit" else colour for place, colour in zip(present, colours, strict=True)
+    ]
     mark = base.mark_point(size=90, strokeWidth=2) if wide else base.mark_bar(strokeWidth=1.5)
-    marks = mark.encode(x=x, color=colour, fill=alt.Fill("role:N").scale(domain=roles, range=colours), fillOpacity=fill)
+    marks = mark.encode(
+        x=x,
+        stroke=alt.Stroke("role:N").scale(domain=roles, range=colours),
+        fill=alt.Fill("role:N").scale(domain=roles, range=filled),
+    )
     intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, stroke=alt.ExprRef("muted_ink"))
     numbers = base.transform_calculate(end="isValid(datum.high) ? datum.high : datum.value").mark_text(
         align="left", dx=8, fontSize=11, fill=alt.ExprRef("muted_ink")
@@ -80,8 +87,18 @@ def _scale(ends: Sequence[float], wide: bool) -> alt.Scale:
     return alt.Scale(domain=[0, max(ends) * ROOM_FOR_NUMBERS], nice=False)
 
 
-def _ticks(wide: bool) -> dict[str, Any]:
-    return {"tickCount": 4 if wide else 5, "format": "~s", "labelOverlap": "greedy", "labelSeparation": 10}
+def _ticks(ends: Sequence[float]) -> dict[str, Any]:
+    """Labels that never touch."""
+    number_format = "~s" if max(ends) >= THOUSANDS else PLAIN
+    shown = {"format": number_format, "labelOverlap": "greedy", "labelSeparation": 10}
+    return shown | ({"values": _powers(min(ends), max(ends))} if is_wide(ends) else {})
+
+
+def _powers(low: float, high: float) -> list[float]:
+    """Round numbers for a logarithmic axis: the powers of ten, with twice and five times each where they are few."""
+    exponents = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+    steps = (1, 2, 5) if high / low < FEW_POWERS else (1,)
+    return [step * 10.0**exponent for exponent in exponents for step in steps]
 
 
 def curves(
@@ -107,9 +124,9 @@ def curves(
     ends = [row[key] for row in rows for key in ("value", "low", "high") if row.get(key) is not None]
     ends += (straight or {}).values()
     x = alt.X("at:Q").title(axis).scale(_along(places))
-    x = x.axis(values=places, format="~s", grid=False, labelOverlap="greedy", labelSeparation=8)
+    x = x.axis(grid=False, **(_ticks(places) | {"values": places}))
     y_scale = alt.Scale(type="log", nice=False) if is_wide(ends) else alt.Scale(zero=True)
-    y = alt.Y("value:Q").title(title).scale(y_scale).axis(tickCount=5, format="~s")
+    y = alt.Y("value:Q").title(title).scale(y_scale).axis(tickCount=5, **_ticks(ends))
     colour = alt.Color("name:N").scale(domain=list(names), range=cycled(SERIES, len(names)))
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         x=x,

@@ -34,12 +34,9 @@ def group_figures(name: str, subject: str, group: Group, _: Locale) -> list[Figu
 
 
 def _has(group: Group, key: str) -> bool:
-    """Whether any contender has this measure, and not only the limits."""
-    return any(
-        entry.measures.get(key) is not None and entry.role != "limit"
-        for case in group.cases
-        for entry in case.contenders.values()
-    )
+    """Whether two places or contenders have this measure, so that there is something to see."""
+    entries = [entry for case in group.cases for entry in case.contenders.values()]
+    return sum(entry.measures.get(key) is not None for entry in entries) > 1
 
 
 def _rates_figure(name: str, subject: str, group: Group, _: Locale) -> Figure:
@@ -71,7 +68,7 @@ def _bars_figure(name: str, subject: str, group: Group, key: str, _: Locale) -> 
         title=f"{group.name}: {_(MEASURES[key].title)}",
         note=f"{_('Lower is better ↓.')}{_logarithmic(rows, _)}",
         subject=subject,
-        spec=bars(sorted(rows, key=lambda row: row["value"]), title=measure_title(key, _), _=_),
+        spec=bars(sorted(rows, key=lambda row: row["value"]), title=_(MEASURES[key].unit), _=_),
         legend=tuple(_(role) for role in dict.fromkeys(row["role"] for row in rows)),
     )
 
@@ -96,7 +93,7 @@ def _curve_figures(name: str, subject: str, group: Group, _: Locale) -> Iterator
                 for contender, entry in case.contenders.items()
                 if (value := entry.measures.get(key)) is not None
             ]
-            yield _curve(name, key, subject, group, costs, measure_title(key, _), _)
+            yield _curve(name, key, subject, group, costs, _(MEASURES[key].unit), _)
 
 
 def _placed(group: Group) -> Iterator[tuple[float, Case]]:

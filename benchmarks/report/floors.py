@@ -71,11 +71,11 @@ def floors_table(found: Sequence[Found], _: Locale) -> Table:
     columns = (
         Column(key="stage", title=_("Stage")),
         Column(key="contender", title=_("Contender")),
-        Column(key="machine", title=_("On")),
-        Column(key="arithmetic", title=_("Floor")),
         _number("floor_us", _("Floor, microseconds an image")),
         _number("us", _("Measured, microseconds an image") + "\u00a0↓"),
         _number("times", _("Times the floor") + "\u00a0↓"),
+        Column(key="arithmetic", title=_("Floor")),
+        Column(key="machine", title=_("On")),
     )
     whole = [one for one in found if not one.result.quick]
     records = [record for one in whole for floor in FLOORS if (record := _record(floor, one, whole, _))]

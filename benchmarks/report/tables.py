@@ -20,14 +20,14 @@ def summary_table(found: Sequence[Found], _: Locale, name: str = "performance-su
     """A row for each case that has ours: its rate, beside the fastest peer and what binds it."""
     columns = (
         Column(key="case", title=_("Measured")),
-        Column(key="machine", title=_("On")),
         Column(key="ours", title=_("Ours")),
         _rate("rate", _("Items/s") + ARROWS[True]),
-        _number("us", _("Microseconds an item") + ARROWS[False]),
+        _rate("to_peer", _("Ours, times the peer") + ARROWS[True]),
         Column(key="peer", title=_("Fastest peer")),
-        _times("to_peer", _("Ours is, times")),
+        _rate("of_limit", _("Ours, times the limit") + ARROWS[True]),
         Column(key="limit", title=_("Limit")),
-        _times("of_limit", _("Ours is, of it")),
+        _number("us", _("Microseconds an item") + ARROWS[False]),
+        Column(key="machine", title=_("On")),
     )
     cases = [(one, case) for one in found for case in one.result.cases if case.ours in case.contenders]
     records = [_summary(one, case, _) for one, case in cases]
@@ -67,8 +67,8 @@ def rates_table(name: str, title: str, group: Group, _: Locale) -> Table:
         *_axis_columns(group),
         Column(key="role", title=_("Role")),
         _rate("rate", _(UNITS[group.cases[0].unit]) + ARROWS[True]),
-        _times("ours", _("Ours is, times")),
-        *(_times(f"of_{number}", _("Of {limit}", limit=limit)) for number, limit in enumerate(limits)),
+        _rate("ours", _("Ours, times this") + ARROWS[True]),
+        *(_rate(f"of_{number}", _("This, times {limit}", limit=limit)) for number, limit in enumerate(limits)),
         Column(key="repetitions", title=_("Repetitions"), kind="number"),
         Column(key="items", title=_("Items of each"), kind="number"),
     )
@@ -184,10 +184,6 @@ def _axis_columns(group: Group) -> list[Column]:
 
 def _rate(key: str, title: str) -> Column:
     return Column(key=key, title=title, kind="score", shown=three_figures)
-
-
-_times = _rate
-"""Both have an interval and three figures."""
 
 
 def _number(key: str, title: str, absent: str = "–") -> Column:
