@@ -10,14 +10,14 @@ FASTFER = $(VENV)/bin/fastfer
 # does not, so that a stray SIZE or SEED there changes nothing.
 settings := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 option    = --$(subst _,-,$(shell echo $(1) | tr A-Z a-z)) '$($(1))'
-options   = $(foreach name,$(sort $(filter-out PYTHON,$(settings))),$(call option,$(name)))
+options   = $(foreach name,$(sort $(filter-out PYTHON SUITE,$(settings))),$(call option,$(name)))
 
 # uv trusts the certificates that the system trusts, as pip does: behind a proxy its own list knows too few.
 export UV_SYSTEM_CERTS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo clean-demo demo-data check shards verify inspect export augment-show duplicates selection-report eda balance \
-  train evaluate cross runs compare study report dataset-case peers test lint format lock
+  train evaluate cross runs compare study report dataset-case peers bench bench-report test lint format lock
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -70,6 +70,10 @@ dataset-case: $(READY) ## is ExpW less precise than RAF-DB: [DATASETS= LOCALE=en
 
 peers: $(READY)     ## environments of the benchmarks' rivals in .peers (13 GB): [NAMES=]
 	$(VENV)/bin/python -m benchmarks.peers.environments $(NAMES)
+bench: $(READY)     ## measure this machine, every suite or one: [SUITE= QUICK=1]
+	$(VENV)/bin/python -m benchmarks $(or $(SUITE),all) $(options)
+bench-report: $(READY) ## the performance section from all results, and the tables in docs: [RESULTS= OUT= LOCALE=pt]
+	$(VENV)/bin/python -m benchmarks report --write-docs 1 $(options)
 test: $(READY)      ## the test suite
 	$(VENV)/bin/pytest
 lint: $(READY)      ## formatting, lint, types, import rules

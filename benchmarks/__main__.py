@@ -4,8 +4,9 @@ import argparse
 import sys
 from typing import Final
 
-from benchmarks import augment, ceiling, faces, loaders
+from benchmarks import augment, ceiling, check, faces, loaders
 from benchmarks.harness import OUT
+from benchmarks.report import verbs as report
 from benchmarks.suite import COMMON, Suite
 from fastfer.cli.app import parser, run_verb
 from fastfer.cli.verbs import Verb
@@ -37,6 +38,8 @@ VERBS: Final = (
         ("python -m benchmarks all", "python -m benchmarks all --quick 1"),
         _all,
     ),
+    *report.VERBS,
+    check.VERB,
 )
 DESCRIPTION: Final = "What this machine does per second, in how much memory, beside other tools, in one run each."
 

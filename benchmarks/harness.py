@@ -22,6 +22,7 @@ from rich.table import Table
 
 from benchmarks.peers.run import Peer
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
+from fastfer.report.tables import three_figures
 from pipelines.probe import device_facts
 from pipelines.records import write_atomically
 
@@ -202,15 +203,10 @@ def show(case: Case) -> None:
     for name, entry in sorted(case.contenders.items(), key=lambda item: -item[1].per_s.median):
         ratio = "" if ours is None else f"{ours.per_s.median / entry.per_s.median:.2f} x"
         rate = entry.per_s
-        cells = [_number(entry.measures.get(measure)) for measure in measures]
-        table.add_row(name, _number(rate.median), f"{_number(rate.low)} to {_number(rate.high)}", ratio, *cells)
+        cells = [three_figures(entry.measures.get(measure)) for measure in measures]
+        table.add_row(
+            name, three_figures(rate.median), f"{three_figures(rate.low)} to {three_figures(rate.high)}", ratio, *cells
+        )
     OUT.print(table)
     for name, why in case.failed.items():
         OUT.print(f"failed: {name}: {why}", highlight=False, markup=False)
-
-
-def _number(value: float | None) -> str:
-    """Three figures, or whole above a hundred; a dash where nothing was measured."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

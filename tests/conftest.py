@@ -15,6 +15,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for wei
 
 from pipelines.loaders import LOADERS
 from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard
+from tests.browser import browser as browser
+from tests.browser import open_page as open_page
 
 PACKAGES = {"dali": "nvidia.dali", "ffcv": "ffcv"}
 LOADERS_HERE = [kind for kind in LOADERS if kind not in PACKAGES or find_spec(PACKAGES[kind].split(".")[0])]

@@ -14,10 +14,14 @@ ESCAPES: Final = {
 }  # fmt: skip
 
 
+def one_line(text: str) -> str:
+    """Text without control characters, which stays on its line."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split())
+
+
 def escaped(text: str) -> str:
     """Text as LaTeX prints it: nothing in it is a command, and it stays on its line."""
-    plain = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).split())
-    return "".join(ESCAPES.get(character, character) for character in plain)
+    return "".join(ESCAPES.get(character, character) for character in one_line(text))
 
 
 def latex(table: Table) -> str:

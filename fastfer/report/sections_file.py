@@ -1,6 +1,7 @@
 """Sections kept in a file: the report shows what `make bench-report` found, and the study needs no benchmark."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,16 +10,15 @@ from pydantic import TypeAdapter, ValidationError
 from fastfer.report.document import Missing, Section
 from fastfer.report.locale import Locale
 from pipelines.errors import InputError
-from pipelines.records import write_atomically
 
 PERFORMANCE: Final = Path("performance") / "sections.json"
 """Below the folder of all reports."""
 _SECTIONS: Final = TypeAdapter(list[Section])
 
 
-def write_sections(path: Path, sections: Sequence[Section]) -> None:
-    """Write sections without pictures, all of them or nothing."""
-    write_atomically(path, _SECTIONS.dump_json(list(sections)))
+def sections_text(sections: Sequence[Section]) -> str:
+    """Sections without pictures, as such a file holds them."""
+    return _SECTIONS.dump_json(list(sections)).decode()
 
 
 def read_sections(path: Path) -> list[Section]:
@@ -51,7 +51,10 @@ def performance_sections(path: Path | None, _: Locale) -> dict[str, Section]:
     if not path.is_file():
         missing = Missing(sentence=_("No benchmark is drawn yet"), command="make bench-report")
         return {"performance": Section(title=_("Benchmarks"), missing=[missing])}
-    return {f"performance-{number}": section for number, section in enumerate(read_sections(path), 1)}
+    return {
+        f"performance-{number}": replace(section, title=_("Performance: {part}", part=section.title))
+        for number, section in enumerate(read_sections(path), 1)
+    }
 
 
 def _loads(spec: Any) -> bool:

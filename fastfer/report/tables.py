@@ -24,11 +24,14 @@ _UNKNOWN: Final = {"value": None, "low": None, "high": None}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One column: `score` and `difference` hold intervals, the other kinds plain values."""
+    """One column: `score`, `rate` and `difference` hold intervals, the other kinds plain values.
+
+    `rate` and `figure` are numbers of any size.
+    """
 
     key: str
     title: str
-    kind: Literal["text", "number", "score", "difference", "p"] = "text"
+    kind: Literal["text", "number", "figure", "score", "rate", "difference", "p"] = "text"
     digits: int = 0
     best: Literal["high", "low", None] = None  # the best of the column is marked
     absent: str = "–"
@@ -106,15 +109,25 @@ def signed(number: float) -> str:
     return f"{number:+.3f}".replace("-", "−")
 
 
+def three_figures(number: float | None) -> str:
+    """A number with three figures, or whole from a hundred on; a dash where there is none."""
+    if number is None:
+        return "–"
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 _NUMBERS: Final[dict[str, Callable[[float, int], str]]] = {
     "number": lambda number, digits: f"{number:,.{digits}f}",
+    "figure": lambda number, _: three_figures(number),
     "score": lambda number, _: f"{number:,.3f}",
+    "rate": lambda number, _: three_figures(number),
     "difference": lambda number, _: signed(number),
     "p": lambda number, _: f"{number:.3f}" if number >= SMALLEST_P else f"<{SMALLEST_P}",
 }
 """How the values of a kind are shown."""
 _INTERVALS: Final[dict[str, Callable[[float, float], str]]] = {
     "score": lambda low, high: f"{low:.3f}–{high:.3f}",
+    "rate": lambda low, high: f"{three_figures(low)}–{three_figures(high)}",
     "difference": lambda low, high: f"[{signed(low)}, {signed(high)}]",
 }
 """Likewise the intervals of those kinds that have one."""

@@ -1,5 +1,6 @@
 """Writes a page, with its figures, tables and pictures as files beside it: all of it or nothing."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,17 @@ from pipelines.records import replacing
 PAGE_NAME: Final = "index.html"
 
 
-def write_page(page: Page, out: Path, *, source: str, track: Track = untracked) -> Path:
+def write_page(
+    page: Page, out: Path, *, source: str, beside: Mapping[str, str] | None = None, track: Track = untracked
+) -> Path:
     """Write `index.html` and, beside it, the page's figures and tables, all of it or nothing; returns its path.
+
+    Args:
+        page: what to write.
+        out: its folder; an earlier page there is replaced.
+        source: what it is made from.
+        beside: further text files of the folder, by name.
+        track: told of each figure drawn.
 
     Raises:
         InputError: `out` holds something else than such a page.
@@ -33,6 +43,8 @@ def write_page(page: Page, out: Path, *, source: str, track: Track = untracked) 
     )
     with replacing(out) as folder:
         _write(page, folder, made, track)
+        for name, text in (beside or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
     return out / PAGE_NAME
 
 

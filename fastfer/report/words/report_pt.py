@@ -28,6 +28,7 @@ WORDS: Final[dict[str, str]] = _HEADINGS | {
     "{count} runs in {folder}": "{count} execuções em {folder}",
     "Filter rows": "Filtrar linhas",
     "The data": "Os dados",
+    "Performance: {part}": "Desempenho: {part}",
     "Benchmarks": "Medições de desempenho",
     "No benchmark is drawn yet": "Nenhuma medição de desempenho foi desenhada ainda",
     "Sections": "Seções",

@@ -1,36 +1,19 @@
-"""Synthetic run folders in the format training writes, and a real browser to open the report in."""
+"""Synthetic run folders in the format training writes."""
 
 import csv
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from fastfer.evaluation.metrics import confusion, score
 from fastfer.labels import CLASSES
 from fastfer.report import make_report
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-_ALL_DRAWN = """() => {
-    const waiting = document.querySelector('.chart:not([data-drawn])'); // charts are drawn when they come near
-    (waiting ?? document.body).scrollIntoView();
-    return waiting === null;
-}"""
 _EPOCH_HEADER = [
     "epoch",
     "train_loss",
@@ -46,22 +29,6 @@ _EPOCH_HEADER = [
     "peak_rss_mib",
     "peak_gpu_mib",
 ]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, without its own network traffic."""
-    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if path is None:
-        missing = "No Chromium to open the report in: install Debian's package `chromium`."
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    flags = [*_FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, headless=True, args=flags)
-        yield chromium
-        chromium.close()
 
 
 @dataclass(frozen=True)
@@ -83,40 +50,6 @@ class Study:
         patterns = [f"{dataset}-*/metrics.json", *([f"{dataset}-*/cross/*/metrics.json"] if crossed else [])]
         paths = [path for pattern in patterns for path in sorted(self.runs.glob(pattern))]
         return [json.loads(path.read_text()) for path in paths]
-
-
-class Opened:
-    """A page with what went wrong on it, and every address it asked for."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
-    """Opens a file in a new window: `open_page(path, width=390, scheme="dark")`.
-
-    On return every chart is drawn, unless `drawn=False`.
-    """
-    contexts = []
-
-    def opening(path: Path, *, width: int = 1200, scheme: str = "light", drawn: bool = True) -> Opened:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        opened = Opened(context.new_page())
-        opened.page.goto(path.resolve().as_uri())
-        if drawn:
-            opened.page.wait_for_function(_ALL_DRAWN)
-        return opened
-
-    yield opening
-    for context in contexts:
-        context.close()
 
 
 def made_predictions(

@@ -10,7 +10,7 @@ import pytest
 from fastfer.report import make_report
 from fastfer.report.charts import Figure
 from fastfer.report.document import Missing, Section
-from fastfer.report.sections_file import read_sections, write_sections
+from fastfer.report.sections_file import read_sections, sections_text
 from fastfer.report.tables import Column, Table
 from pipelines.errors import InputError
 
@@ -35,7 +35,7 @@ def a_section() -> Section:
 
 
 def test_what_is_written_is_read_as_it_was(tmp_path: Path) -> None:
-    write_sections(tmp_path / "sections.json", [a_section()])
+    (tmp_path / "sections.json").write_text(sections_text([a_section()]))
     assert read_sections(tmp_path / "sections.json") == [a_section()]
 
 
@@ -43,12 +43,12 @@ def test_they_stand_in_the_report_as_text(
     tmp_path: Path, write_run: Callable[..., Path], open_page: Callable[..., Any]
 ) -> None:
     write_run(tmp_path / "runs")
-    write_sections(tmp_path / "sections.json", [a_section()])
+    (tmp_path / "sections.json").write_text(sections_text([a_section()]))
     page = make_report(tmp_path / "runs", tmp_path / "page", performance=tmp_path / "sections.json")
     opened = open_page(page)
     assert opened.errors == []
     section = opened.page.locator("#performance-1")
-    assert section.locator("h2").inner_text() == f"Loading {HOSTILE}"
+    assert section.locator("h2").inner_text() == f"Performance: Loading {HOSTILE}"
     assert section.locator(".chart svg.marks").count() == 1
     assert "Not measured: training: make bench" in section.inner_text()
     assert (tmp_path / "page" / "tables" / "bench-loaders.csv").is_file()
@@ -72,6 +72,6 @@ def test_a_chart_that_would_load_something_is_refused(tmp_path: Path) -> None:
     section = a_section()
     spec = SPEC | {"data": {"url": "file:///etc/passwd"}}
     section.figures = [replace(section.figures[0], spec={"layer": [spec]})]
-    write_sections(tmp_path / "sections.json", [section])
+    (tmp_path / "sections.json").write_text(sections_text([section]))
     with pytest.raises(InputError, match="would load data from elsewhere"):
         read_sections(tmp_path / "sections.json")
