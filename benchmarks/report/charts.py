@@ -40,7 +40,7 @@ def bars(rows: Sequence[Row], *, title: str, _: Locale) -> dict[str, Any]:
     """A bar for each row from zero, or a point on a logarithmic axis where they are far apart.
 
     Args:
-        rows: `name`, `role` and `value`, with `low` and `high` where there is an interval; drawn in this order.
+        rows: `name`, `role`, `value`, and its `low` and `high` (None: no interval); drawn in this order.
         title: of the axis.
         _: the language.
     """
@@ -49,9 +49,9 @@ def bars(rows: Sequence[Row], *, title: str, _: Locale) -> dict[str, Any]:
     roles = [_(role) for role in ROLES if any(row["role"] == role for row in rows)]
     present = [place for place, role in enumerate(ROLES) if _(role) in roles]
     colours = [(SERIES[0], PEER, PEER)[place] for place in present]
-    ends = [row[key] for row in rows for key in ("value", "low", "high") if row.get(key) is not None]
+    ends = ends_of(rows)
     wide = is_wide(ends)
-    x = alt.X("value:Q").title(title).scale(_scale(ends, wide)).axis(tickCount=5, **_ticks(ends))
+    x = alt.X("value:Q").title(title).scale(_scale(ends, wide)).axis(tickCount=5, **_ticks(ends, wide))
     base = alt.Chart(alt.InlineData(values=told)).encode(
         y=alt.Y("name:N").title(None).scale(domain=names, padding=0.25).axis(ticks=False, domain=False, labelPadding=8),
         tooltip=[
@@ -68,15 +68,16 @@ def bars(rows: Sequence[Row], *, title: str, _: Locale) -> dict[str, Any]:
         stroke=alt.Stroke("role:N").scale(domain=roles, range=colours),
         fill=alt.Fill("role:N").scale(domain=roles, range=filled),
     )
-    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, stroke=alt.ExprRef("muted_ink"))
+    layers: list[alt.Chart] = [marks]
+    if any(row["low"] is not None for row in rows):
+        intervals = base.transform_filter("isValid(datum.low)").mark_rule(
+            strokeWidth=2, stroke=alt.ExprRef("muted_ink")
+        )
+        layers.append(intervals.encode(x=alt.X("low:Q"), x2="high:Q"))
     numbers = base.transform_calculate(end="isValid(datum.high) ? datum.high : datum.value").mark_text(
         align="left", dx=8, fontSize=11, fill=alt.ExprRef("muted_ink")
     )
-    layers = (
-        marks,
-        intervals.encode(x=alt.X("low:Q"), x2="high:Q"),
-        numbers.encode(x=alt.X("end:Q"), text="shown:N"),
-    )
+    layers.append(numbers.encode(x=alt.X("end:Q"), text="shown:N"))
     return spec_of(alt.layer(*layers).properties(height=max(2, len(names)) * ROW_PX))
 
 
@@ -87,11 +88,11 @@ def _scale(ends: Sequence[float], wide: bool) -> alt.Scale:
     return alt.Scale(domain=[0, max(ends) * ROOM_FOR_NUMBERS], nice=False)
 
 
-def _ticks(ends: Sequence[float]) -> dict[str, Any]:
+def _ticks(ends: Sequence[float], is_log: bool) -> dict[str, Any]:
     """Labels that never touch."""
     number_format = "~s" if max(ends) >= THOUSANDS else PLAIN
     shown = {"format": number_format, "labelOverlap": "greedy", "labelSeparation": 10}
-    return shown | ({"values": _powers(min(ends), max(ends))} if is_wide(ends) else {})
+    return shown | ({"values": _powers(min(ends), max(ends))} if is_log else {})
 
 
 def _powers(low: float, high: float) -> list[float]:
@@ -108,25 +109,29 @@ def curves(
     axis: str,
     title: str,
     straight: Mapping[float, float] | None,
+    in_proportion: bool,
     _: Locale,
 ) -> dict[str, Any]:
     """A line for each name along an axis, with intervals, and a dashed straight line to hold them against.
 
     Args:
-        rows: `name`, `at` (where on the axis), `value`, and `low` and `high` where there is an interval.
+        rows: `name`, `at` (where on the axis), `value`, and its `low` and `high` (None: no interval).
         names: the order of the colours.
         axis: what differs along the axis.
         title: what is measured.
         straight: the dashed line, value by place; None: none.
+        in_proportion: whether it grows in proportion to the place, which is straight where both axes are of one kind.
         _: the language.
     """
     places = sorted({row["at"] for row in rows})
-    ends = [row[key] for row in rows for key in ("value", "low", "high") if row.get(key) is not None]
-    ends += (straight or {}).values()
-    x = alt.X("at:Q").title(axis).scale(_along(places))
-    x = x.axis(grid=False, **(_ticks(places) | {"values": places}))
-    y_scale = alt.Scale(type="log", nice=False) if is_wide(ends) else alt.Scale(zero=True)
-    y = alt.Y("value:Q").title(title).scale(y_scale).axis(tickCount=5, **_ticks(ends))
+    ends = ends_of(rows) + list((straight or {}).values())
+    is_log = {"at": is_wide(places), "value": is_wide(ends)}
+    if in_proportion and any(is_log.values()) and min(places) > 0 and min(ends) > 0:
+        is_log = dict.fromkeys(is_log, True)
+    x = alt.X("at:Q").title(axis).scale(_curve_scale(places, is_log["at"], padding=12))
+    x = x.axis(grid=False, **(_ticks(places, False) | {"values": places}))
+    y_scale = _curve_scale(ends, is_log["value"], zero=True)
+    y = alt.Y("value:Q").title(title).scale(y_scale).axis(tickCount=5, **_ticks(ends, is_log["value"]))
     colour = alt.Color("name:N").scale(domain=list(names), range=cycled(SERIES, len(names)))
     base = alt.Chart(alt.InlineData(values=list(rows))).encode(
         x=x,
@@ -137,21 +142,24 @@ def curves(
             *(alt.Tooltip(f"{key}:Q", title=_(key), format=PLAIN) for key in ("value", "low", "high")),
         ],
     )
-    lines = base.mark_line(point=alt.OverlayMarkDef(size=34, filled=True), strokeWidth=2).encode(y=y)
-    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
-    ideal = [{"at": place, "value": value} for place, value in (straight or {}).items()]
-    dashed = alt.Chart(alt.InlineData(values=ideal)).mark_line(
-        strokeDash=[5, 4], strokeWidth=1.5, stroke=alt.ExprRef("muted_ink")
-    )
-    layers = (
-        dashed.encode(x=x, y=y),
-        intervals.encode(y=alt.Y("low:Q").scale(y_scale), y2="high:Q"),
-        lines,
-    )
+    layers: list[alt.Chart] = []
+    if straight:
+        values = [{"at": place, "value": value} for place, value in straight.items()]
+        dashed = alt.Chart(alt.InlineData(values=values)).mark_line(strokeDash=[5, 4], strokeWidth=1.5)
+        layers.append(dashed.encode(x=x, y=y, stroke=alt.value(alt.ExprRef("muted_ink"))))
+    if any(row["low"] is not None for row in rows):
+        intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
+        layers.append(intervals.encode(y=alt.Y("low:Q").title(title).scale(y_scale), y2="high:Q"))
+    layers.append(base.mark_line(point=alt.OverlayMarkDef(size=34, filled=True), strokeWidth=2).encode(y=y))
     return spec_of(alt.layer(*layers).properties(height=CURVE_PX))
 
 
-def _along(places: Sequence[float]) -> alt.Scale:
-    if is_wide(places):
-        return alt.Scale(type="log", domain=[places[0] / MARGIN, places[-1] * MARGIN], nice=False)
-    return alt.Scale(zero=False, nice=False, padding=12)
+def ends_of(rows: Sequence[Row]) -> list[float]:
+    """Every value, and every end of an interval."""
+    return [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
+
+
+def _curve_scale(values: Sequence[float], is_log: bool, *, zero: bool = False, padding: int = 0) -> alt.Scale:
+    if is_log:
+        return alt.Scale(type="log", domain=[min(values) / MARGIN, max(values) * MARGIN], nice=False)
+    return alt.Scale(zero=zero, nice=zero, padding=padding)

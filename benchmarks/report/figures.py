@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from benchmarks.report.charts import bars, curves, is_wide
+from benchmarks.report.charts import bars, curves, ends_of, is_wide
 from benchmarks.report.found import Found, Group
 from benchmarks.report.ratios import rate_interval
 from benchmarks.report.tables import fastest_first, measure_title
@@ -74,8 +74,7 @@ def _bars_figure(name: str, subject: str, group: Group, key: str, _: Locale) -> 
 
 
 def _logarithmic(rows: list[Row], _: Locale) -> str:
-    ends = [row[key] for row in rows for key in ("value", "low", "high") if row[key] is not None]
-    return " " + _("The axis is logarithmic.") if is_wide(ends) else ""
+    return " " + _("The axis is logarithmic.") if is_wide(ends_of(rows)) else ""
 
 
 def _curve_figures(name: str, subject: str, group: Group, _: Locale) -> Iterator[Figure]:
@@ -115,7 +114,7 @@ def _curve(name: str, what: str, subject: str, group: Group, rows: list[Row], ti
         title=group.name if what == "rates" else f"{group.name}: {_(MEASURES[what].title)}",
         note=f"{better} {told[in_proportion]}" if straight else better,
         subject=subject,
-        spec=curves(rows, names=names, axis=axis, title=title, straight=straight, _=_),
+        spec=curves(rows, names=names, axis=axis, title=title, straight=straight, in_proportion=in_proportion, _=_),
         legend=names,
     )
 
@@ -128,7 +127,7 @@ def _straight(ours: str, rows: list[Row], *, in_proportion: bool) -> Mapping[flo
     first = min(of_ours)
     if in_proportion and first <= 0:
         return None
-    return {at: of_ours[first] * (at / first if in_proportion else 1.0) for at in (first, max(of_ours))}
+    return {at: of_ours[first] * (at / first if in_proportion else 1.0) for at in sorted(of_ours)}
 
 
 def architecture_figures(name: str, found: Found, _: Locale) -> list[Figure]:

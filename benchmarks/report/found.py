@@ -37,7 +37,7 @@ class Found:
     result: Result
     label: str
 
-    def groups(self) -> list["Group"]:
+    def groups(self, _: Locale = ENGLISH) -> list["Group"]:
         """Its cases: those of one title that differ along an axis together, in the axis's order."""
         by_title: dict[tuple[str, str | None, int], list[Case]] = {}
         for number, case in enumerate(self.result.cases):
@@ -45,7 +45,7 @@ class Found:
             by_title.setdefault(key, []).append(case)
         names: list[str] = []
         for title, axis, _number in by_title:
-            names.append(_new(title if axis is None else f"{title} by {axis}", names))
+            names.append(_new(title if axis is None else _("{name} by {axis}", name=title, axis=axis), names))
         return [
             Group(name, sorted(cases, key=lambda case: case.axis.value if case.axis else 0.0))
             for name, cases in zip(names, by_title.values(), strict=True)

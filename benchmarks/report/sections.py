@@ -90,7 +90,7 @@ def _chapter(found: Found, _: Locale, *, alone: bool) -> Section:
     section.paragraphs.append(_("On {machine}.", machine=found.label))
     if found.result.quick:
         section.paragraphs.append(_("This was a quick run, with small data and few repetitions: a look, not evidence."))
-    for group in found.groups():
+    for group in found.groups(_):
         name = " / ".join((found.result.suite, found.label, group.name))
         section.groups.append((group.name, _how(group, _)))
         section.figures += group_figures(name, found.label, group, _)

@@ -10,14 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.report import sections, words
 from benchmarks.report.docs import BEGIN, END, between_markers, docs_texts, write_docs
+from benchmarks.report.floors import FLOORS
 from benchmarks.report.found import CHAPTERS, find_results
 from benchmarks.report.markdown import escaped
 from benchmarks.report.ratios import bound, ratio
 from benchmarks.report.sections import make_performance_report
 from benchmarks.report.verbs import COMMITTED, REPOSITORY
 from benchmarks.report.write import write_performance_report
+from benchmarks.schema import MEASURES
 from fastfer.report.document import Document
+from fastfer.report.locale import Locale
 from fastfer.report.tables import Table, three_figures
 from pipelines.errors import InputError
 from tests.benchmarks import made
@@ -150,11 +154,13 @@ def test_cases_along_an_axis_become_curves_with_a_straight_line(document: Docume
         return {row["at"]: row["value"] for row in drawn(spec, spec["layer"][0])}
 
     rate = made.scaling().cases[0].contenders["ours"].per_s.median
-    assert straight("Growth by images") == {100: rate, 10000: rate}
-    assert straight("Growth by images: Peak PSS of all processes") == {100: 110, 10000: 11000}
-    assert straight("Sharing by workers") == {1: 1000, 4: 4000}
-    scales = [figures[title].spec["layer"][0]["encoding"]["x"]["scale"].get("type") for title in figures]
-    assert scales == ["log", "log", None, None]
+    assert straight("Growth by images") == {100: rate, 1000: rate, 10000: rate}
+    assert straight("Growth by images: Peak PSS of all processes") == {100: 110, 1000: 1100, 10000: 11000}
+    assert straight("Sharing by workers") == {1: 1000, 2: 2000, 4: 4000}
+    encodings = [figure.spec["layer"][0]["encoding"] for figure in figures.values()]
+    scales = [tuple(encoding[axis]["scale"].get("type", "linear") for axis in "xy") for encoding in encodings]
+    # A proportion is straight where both axes are of one kind; the rates of a growing set are held against a level.
+    assert scales == [("log", "linear"), ("log", "log"), ("log", "log"), ("linear", "linear")]
     places = [record["axis"] for record in table(document, "Growth", "rates").records]
     assert places == [100, 100, 1000, 1000, 10000, 10000]
 
@@ -294,5 +300,29 @@ def test_the_committed_documentation_says_what_the_committed_results_say() -> No
         assert told == text, f"{path.name} is out of date: make bench-report"
 
 
-def test_every_chapter_is_a_suite_or_waits_for_one() -> None:
-    assert len({chapter.title for chapter in CHAPTERS.values()}) == len(CHAPTERS)
+def test_every_text_of_the_report_has_a_portuguese_one(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+
+    class Words(dict[str, str]):
+        def get(self, text: str, default: str = "") -> str:  # type: ignore[override]
+            asked.add(text)
+            return super().get(text, default)
+
+    known = words.locale_of("pt")
+    monkeypatch.setattr(sections, "locale_of", lambda lang: Locale(lang, Words(known.words)))
+    document = make_performance_report([results], "pt")
+    constants = {kind.title for kind in MEASURES.values()} | {kind.unit for kind in MEASURES.values() if kind.unit}
+    constants |= {text for chapter in CHAPTERS.values() for text in chapter} | {floor.arithmetic for floor in FLOORS}
+    assert len(asked) > 80
+    assert sorted((asked | constants) - known.words.keys()) == []
+    assert document.lang == "pt"
+    assert "O que não foi medido" in titles(document)
+    rates = table(document, "/ 2 núcleos de Made Processor /", "Near", "rates")
+    assert rates.columns[2].title == "Imagens/s\u00a0↑"
+
+
+def test_translations_take_the_same_values() -> None:
+    def fields(text: str) -> list[str]:
+        return sorted(re.findall(r"{[^}]*}", text))
+
+    assert [text for text, told in words.PORTUGUESE.items() if fields(text) != fields(told)] == []
