@@ -255,7 +255,7 @@ def cost_table(runs: Sequence[Run], labels: dict[str, str], _: Locale) -> Table:
                 ("loader_wait", "Loader wait, share ↓", 3),
                 ("peak_rss_mib", "Peak memory MiB ↓", 0),
                 ("peak_gpu_mib", "Peak GPU memory MiB ↓", 0),
-                ("gpu_memory_mib", "Peak GPU memory by NVML MiB ↓", 0),
+                ("gpu_memory_mib", "GPU memory by NVML MiB ↓", 0),
                 ("gpu_utilisation", "GPU utilisation, share", 3),
                 ("parameters", "Parameters", 0),
                 ("gflops", "GFLOPs per image ↓", 2),

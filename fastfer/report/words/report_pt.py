@@ -18,7 +18,7 @@ _HEADINGS: Final = {
     "Training s": "Treinamento s", "Epoch s": "Época s", "Images/s": "Imagens/s",
     "Loader wait": "Espera do carregador", "share": "fração", "Peak memory MiB": "Pico de memória MiB",
     "Peak GPU memory MiB": "Pico de memória da GPU MiB", "GPU utilisation": "Uso da GPU",
-    "Peak GPU memory by NVML MiB": "Pico de memória da GPU pelo NVML MiB", "Parameters": "Parâmetros",
+    "GPU memory by NVML MiB": "Memória da GPU pelo NVML MiB", "Parameters": "Parâmetros",
     "GFLOPs per image": "GFLOPs por imagem", "Energy J": "Energia J", "True": "Verdadeira", "Predicted": "Prevista",
     "Share of the true class": "Fração da classe verdadeira",
 }  # fmt: skip
