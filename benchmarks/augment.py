@@ -12,7 +12,7 @@ from benchmarks.contest import contest
 from benchmarks.images import bench_records
 from benchmarks.peers.run import AUGMENTERS
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite
+from benchmarks.suite import Setting, Suite, run_alone
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:
@@ -44,3 +44,6 @@ SUITE: Final = Suite(
     ("python -m benchmarks augment", "python -m benchmarks augment --quick 1 --only 'fastfer*'"),
     _run,
 )
+
+if __name__ == "__main__":
+    run_alone(SUITE)

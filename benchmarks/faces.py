@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import in_turn
 from benchmarks.peers.plain_faces import LANDMARKS_NAME
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite
+from benchmarks.suite import Setting, Suite, run_alone
 from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
 from pipelines.records import read_manifest
 
@@ -127,3 +127,6 @@ SUITE: Final = Suite(
     ("python -m benchmarks faces", "python -m benchmarks faces --faces 300 --options '--workers 1'"),
     _run,
 )
+
+if __name__ == "__main__":
+    run_alone(SUITE)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
@@ -20,14 +20,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.run import Peer
+from benchmarks.peers.run import Peer, PeerError
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
+from benchmarks.watch import Measures, measures_of, watched
 from pipelines.records import write_atomically
 
 RESULTS: Final = Path("benchmarks/results")
 QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
+FIRST_TIMED: Final = 2
+"""The epoch that a peer's turns begin with: the contest has taken 0 and 1."""
 RESAMPLES: Final = 2000
 LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
@@ -40,10 +43,11 @@ OUT: Final = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One contender: what it handled in each repetition (`items`), and the seconds each took."""
+    """One contender: what it handled in each repetition (`items`), the seconds each took, and what else they took."""
 
     items: int
     seconds: list[float]
+    measures: Measures = field(default_factory=dict)
 
     def entry(
         self,
@@ -57,7 +61,7 @@ class Measured:
             items=self.items,
             seconds=self.seconds,
             per_s=rate_of(self.items, self.seconds),
-            measures=dict(measures or {}),
+            measures=self.measures | dict(measures or {}),
             versions=dict(versions or {}),
         )
 
@@ -75,46 +79,96 @@ def rate_of(items: int, seconds: Sequence[float]) -> Rate:
     return Rate(median=median, q25=q25, q75=q75, low=low, high=high)
 
 
-def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_up: int = 1) -> dict[str, Measured]:
+class Turns(NamedTuple):
+    """What came of contenders in turn: those that were measured, and why the others were not, in one sentence each."""
+
+    measured: dict[str, Measured]
+    failed: dict[str, str]
+
+
+def in_turn(
+    contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_up: int = 1, watch: bool = False
+) -> Turns:
     """Time each contender `repeats` times, in turn, so that a slow minute of the machine hits all of them.
 
     A contender does its whole work once and returns how many items it handled. The first `warm_up` rounds do not count.
-
-    Raises:
-        ValueError: a contender handled another number of items than before.
+    One that raises an exception, or handles another number of items than before, has failed: it gets no more turns.
+    With `watch`, a last round that is not timed tells what else a contender takes of this process and of the GPU.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    measures: dict[str, Measures] = {name: {} for name in contenders}
     items: dict[str, int] = {}
-    for turn in range(warm_up + repeats):
-        for name, work in contenders.items():
-            started = time.perf_counter()
-            handled = work()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            took = time.perf_counter() - started
-            if items.setdefault(name, handled) != handled:
-                raise ValueError(f"{name} handled {handled} items, and {items[name]} before")
-            if turn >= warm_up:
-                seconds[name].append(took)
-    return {name: Measured(items[name], seconds[name]) for name in contenders}
+    failed: dict[str, str] = {}
+
+    def turn(name: str, number: int) -> None:
+        if number == warm_up + repeats:
+            handled, reading = watched(contenders[name])
+            measures[name] = measures_of([reading], handled)
+        else:
+            handled, took = timed(contenders[name])
+        if items.setdefault(name, handled) != handled:
+            raise ValueError(f"it handled {handled} items, and {items[name]} before")
+        if warm_up <= number < warm_up + repeats:
+            seconds[name].append(took)
+
+    for number in range(warm_up + repeats + watch):
+        for name in [name for name in contenders if name not in failed]:
+            try:
+                turn(name, number)
+            except Exception as error:  # whatever it was, it is this contender's own
+                failed[name] = said(name, error)
+    measured = {
+        name: Measured(items[name], taken, measures[name]) for name, taken in seconds.items() if name not in failed
+    }
+    return Turns(measured, failed)
 
 
-def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> dict[str, tuple[Measured, dict[str, float | None]]]:
-    """Let the peers run, in turn; what each measured, and its measures (`schema.MEASURES`).
+def timed(work: Callable[[], int]) -> tuple[int, float]:
+    """What the work returned, and the seconds it took with all that it left to the device."""
+    synchronise()
+    started = time.perf_counter()
+    handled = work()
+    synchronise()
+    return handled, time.perf_counter() - started
 
-    A turn is one epoch, or as many as a second takes by the first one (which does not count): a single epoch of 20 ms
-    would only tell what the turns of the others have left in the caches.
 
-    Raises:
-        PeerError: one of them failed.
+def synchronise() -> None:
+    """Wait until the GPU has done what it was told to."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def said(name: str, error: Exception) -> str:
+    """What a contender's error says, on one line, printed beside its name; the error's kind where it says nothing."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    OUT.print(f"left out: {name}: {why}", highlight=False, markup=False)
+    return why
+
+
+def peers_in_turn(
+    peers: Mapping[str, Peer], *, repeats: int
+) -> tuple[dict[str, tuple[Measured, dict[str, float | None]]], dict[str, str]]:
+    """Let the peers run, in turn; what each measured with its measures (`schema.MEASURES`), and who failed, and why.
+
+    A turn is one epoch, or as many as a second takes by the one before the first turn (which does not count): a single
+    epoch of 20 ms would only tell what the turns of the others have left in the caches.
     """
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
-    firsts = {name: peer.epochs(2, 1) for name, peer in peers.items()}  # the checks took 0 and 1
-    counts = {name: math.ceil(TURN_S / first["seconds"]) for name, first in firsts.items()}
-    for turn in range(repeats):
-        for name, peer in peers.items():
-            turns[name].append(peer.epochs(3 + turn * counts[name], counts[name]))
-    return {name: (_measured(of_peer), _measures(of_peer)) for name, of_peer in turns.items()}
+    counts: dict[str, int] = {}
+    failed: dict[str, str] = {}
+    for turn in range(-1, repeats):
+        for name in [name for name in peers if name not in failed]:
+            count = counts.get(name, 1)
+            try:
+                found = peers[name].epochs(FIRST_TIMED + (turn + 1) * count, count)
+            except PeerError as error:
+                failed[name] = said(name, error)
+                continue
+            if turn < 0:
+                counts[name] = math.ceil(TURN_S / found["seconds"])
+            else:
+                turns[name].append(found)
+    return {name: (_measured(of), _measures(of)) for name, of in turns.items() if name not in failed}, failed
 
 
 def _measured(turns: Sequence[Mapping[str, float]]) -> Measured:

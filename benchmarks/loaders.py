@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks import training
 from benchmarks.contest import contest
 from benchmarks.images import bench_records
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import CONTENDERS, Rival
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite
+from benchmarks.suite import Setting, Suite, run_alone
 
 LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded images", "limit: memcpy")
 """Contenders that are timed over the large set too: those that hold decoded images."""
@@ -62,4 +63,8 @@ SUITE: Final = Suite(
     ),
     ("python -m benchmarks loaders", "python -m benchmarks loaders --images 2000 --large 0 --only 'fastfer*'"),
     _run,
+    instead={"ceiling": training.SUITE},
 )
+
+if __name__ == "__main__":
+    run_alone(SUITE)
