@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks.peers.run import Peer, PeerError
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
 from benchmarks.watch import Measures, measures_of, watched
+from pipelines.probe import device_facts
 from pipelines.records import write_atomically
 
 RESULTS: Final = Path("benchmarks/results")
@@ -185,13 +186,14 @@ def _measures(turns: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
 
 def machine() -> Machine:
     """The facts of this machine and of what runs on it."""
+    driver, power_limit_w = device_facts(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        driver=None,
-        power_limit_w=None,
+        driver=driver,
+        power_limit_w=power_limit_w,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         libraries={name: found for name in LIBRARIES if (found := _version(name))},

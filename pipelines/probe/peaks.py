@@ -1,4 +1,4 @@
-"""What a process takes of the machine. A figure that cannot be measured here is None: never an estimate, never 0."""
+"""The peaks that the system and torch keep by themselves, of this process alone; None where there is none."""
 
 import resource
 import sys
