@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness import OUT, peers_in_turn, said
+from benchmarks.peers.process import PeerError
 from benchmarks.peers.protocol import Mode
-from benchmarks.peers.run import Peer, PeerError, Rival
+from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
 
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,9 +20,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.run import Peer, PeerError
+from benchmarks.peers.process import PeerError
+from benchmarks.peers.run import Peer
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
-from benchmarks.watch import Measures, measures_of, watched
+from benchmarks.watch import Measures, watched
 from pipelines.probe import device_facts
 from pipelines.records import write_atomically
 
@@ -37,6 +38,7 @@ LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
     "numpy", "nvidia-dali-cuda120", "kornia", "albumentations",
 )  # fmt: skip
+MOST_COLUMNS: Final = 8
 LOG_WIDTH: Final = 120
 """Columns where there is no terminal, as in a log."""
 OUT: Final = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
@@ -103,8 +105,7 @@ def in_turn(
 
     def turn(name: str, number: int) -> None:
         if number == warm_up + repeats:
-            handled, reading = watched(contenders[name])
-            measures[name] = measures_of([reading], handled)
+            handled, measures[name] = watched(contenders[name])
         else:
             handled, took = timed(contenders[name])
         if items.setdefault(name, handled) != handled:
@@ -244,23 +245,40 @@ def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path
 
 
 def show(case: Case) -> None:
-    """Print a case's contenders, fastest first, each beside ours."""
-    ours = case.contenders.get(case.ours)
-    measures = dict.fromkeys(name for entry in case.contenders.values() for name in entry.measures)
+    """Print a case: its contenders, fastest first, each beside ours, and the figures that were measured of them."""
+    entries = sorted(case.contenders.items(), key=lambda item: -item[1].per_s.median)
+    names = dict.fromkeys(name for _, entry in entries for name, value in entry.measures.items() if value is not None)
+    heads = [f"{case.unit}/s", "95% interval", f"{case.ours} is", *map(_title, names)]
+    rows = [_cells(case, entry, names) for _, entry in entries]
     at = "" if case.axis is None else f", {case.axis.name} {case.axis.value:g}"
     table = Table(title=f"{case.title}{at}", caption=case.how)
     table.add_column("")
-    titles = [MEASURES[name].title + (f", {MEASURES[name].unit}" if MEASURES[name].unit else "") for name in measures]
-    for column in (f"{case.unit}/s", "95% interval", f"{case.ours} is", *titles):
-        table.add_column(column, justify="right")
-    for name, entry in sorted(case.contenders.items(), key=lambda item: -item[1].per_s.median):
-        ratio = "" if ours is None else f"{ours.per_s.median / entry.per_s.median:.2f} x"
-        rate = entry.per_s
-        cells = [_number(entry.measures.get(measure)) for measure in measures]
-        table.add_row(name, _number(rate.median), f"{_number(rate.low)} to {_number(rate.high)}", ratio, *cells)
+    if len(heads) <= len(rows) or len(heads) <= MOST_COLUMNS:
+        for head in heads:
+            table.add_column(head, justify="right")
+        for (name, _), cells in zip(entries, rows, strict=True):
+            table.add_row(name, *cells)
+    else:  # few contenders with many figures stand side by side
+        for name, _ in entries:
+            table.add_column(name, justify="right")
+        for head, *cells in zip(heads, *rows, strict=True):
+            table.add_row(head, *cells)
     OUT.print(table)
     for name, why in case.failed.items():
         OUT.print(f"failed: {name}: {why}", highlight=False, markup=False)
+
+
+def _title(measure: str) -> str:
+    kind = MEASURES[measure]
+    return f"{kind.title}, {kind.unit}"
+
+
+def _cells(case: Case, entry: Entry, measures: Iterable[str]) -> list[str]:
+    """A contender's rate, its interval, how much faster ours is, and the measures."""
+    ours, rate = case.contenders.get(case.ours), entry.per_s
+    ratio = "" if ours is None else f"{ours.per_s.median / rate.median:.2f} x"
+    interval = f"{_number(rate.low)} to {_number(rate.high)}"
+    return [_number(rate.median), interval, ratio, *(_number(entry.measures.get(name)) for name in measures)]
 
 
 def _number(value: float | None) -> str:

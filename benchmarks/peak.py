@@ -19,8 +19,9 @@ DTYPES: Final = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16, "16-mix
 
 @cache
 def peak_flops(device: str, precision: str) -> float:
-    """Floating-point operations a second (a multiplication and an addition are two) of a matrix product in this
-    precision of Fabric's, by as many threads as torch uses.
+    """Floating-point operations a second of a matrix product in this precision of Fabric's, by all of torch's threads.
+
+    A multiplication and an addition are two.
     """
     side = SIDE[device]
     left, right = (torch.randn(side, side, device=device, dtype=DTYPES[precision]) for _ in range(2))

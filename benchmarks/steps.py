@@ -49,7 +49,7 @@ def run_epoch(learner: Learner, train: Loader, epoch: int) -> EpochProgress:
 
 
 def split(learner: Learner, train: Loader, epoch: int) -> dict[str, float]:
-    """Seconds of each phase in such an epoch. Its clock waits for the device where a phase begins: slower than a run."""
+    """Seconds of each phase in such an epoch, which is slower: its clock waits for the device where a phase begins."""
     clock = _Clock()
     listened = replace(learner, fabric=cast(Fabric, _Listening(learner.fabric, clock)))
     listened.train_epoch(train, EpochProgress(epoch).to(learner.device), lambda _batches: clock.begin("wait"))

@@ -82,7 +82,10 @@ class Suite:
             self.summary,
             (
                 *(one.option() for one in self.settings),
-                *(Option(name, f"1: the suite {of.name} in its place", switch, False) for name, of in self.instead.items()),
+                *(
+                    Option(name, f"1: the suite {of.name} in its place", switch, False)
+                    for name, of in self.instead.items()
+                ),
                 *COMMON,
             ),
             self.examples,

@@ -112,9 +112,7 @@ def training_case(
     size_px = config.image_size or info.size_px
     precision = str(fabric.strategy.precision.precision)
     peak = peak_flops(device.type, precision)
-    flops = flops_per_image(
-        config.arch, channels=info.channels, num_classes=len(info.classes), image_size=size_px
-    )
+    flops = flops_per_image(config.arch, channels=info.channels, num_classes=len(info.classes), image_size=size_px)
     return Case(
         title=f"Training {config.arch}, {precision}",
         unit="images",

@@ -10,6 +10,8 @@ from pipelines.probe import Probe, Reading
 
 EVERY_S: Final = 0.25
 """Between two looks at the processes: often enough for peaks, seldom enough to take nothing of two cores."""
+OF_THE_PROCESS: Final = ("rss_mib", "pss_mib", "worker_rss_mib")
+"""What contenders that share a process do not have of their own."""
 Measures = dict[str, float | None]
 
 
@@ -23,11 +25,17 @@ def probe(pid: int | None = None) -> Probe:
     return Probe(device(), every_s=EVERY_S, pid=pid)
 
 
-def watched(work: Callable[[], int]) -> tuple[int, Reading]:
-    """What the work returned, and what this process and all below it took meanwhile."""
+def watched(work: Callable[[], int]) -> tuple[int, Measures]:
+    """How many items some work in this process handled, and what it took, less the memory that others hold here too.
+
+    Of the GPU's memory all but what lies there for all contenders is given back before.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     with probe() as watching:
         items = work()
-    return items, watching.reading()
+    measures = measures_of([watching.reading()], items)
+    return items, {name: value for name, value in measures.items() if name not in OF_THE_PROCESS}
 
 
 def measures_of(readings: Sequence[Reading], items: int) -> Measures:

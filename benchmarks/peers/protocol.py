@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
@@ -64,7 +65,6 @@ class Contender:
     ends what would keep the process alive.
     """
 
-    title: str
     batches: Callable[[int], Iterable[Batch]]
     whole: Callable[[int], int] | None = None
     close: Callable[[], None] = lambda: None
@@ -196,16 +196,20 @@ def draw(rng: np.random.Generator, count: int) -> Draws:
 def serve(prepare: Callable[[Job], Contender], *, formats: Sequence[str], libraries: Sequence[str]) -> None:
     """Run a rival: read the arguments, prepare it, and answer commands until there are no more."""
     job = _job(formats)
-    with _answers() as out:
+    with answers() as out:
         contender = prepare(job)
-        versions = {library: version(library) for library in libraries} | {"python": sys.version.split()[0]}
-        _say(out, {"ready": versions, "contender": contender.title})
-        for line in iter(sys.stdin.readline, ""):
-            verb, *numbers = line.split()
-            if verb == "quit":
-                break
-            _say(out, COMMANDS[verb](contender, *map(int, numbers)))
+        converse(out, libraries, {verb: partial(command, contender) for verb, command in COMMANDS.items()})
         contender.close()
+
+
+def converse(out: TextIO, libraries: Sequence[str], commands: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
+    """Say that it is ready, with which versions; then answer each line (a verb and whole numbers) until `quit`."""
+    _say(out, {"ready": {name: version(name) for name in libraries} | {"python": sys.version.split()[0]}})
+    for line in iter(sys.stdin.readline, ""):
+        verb, *numbers = line.split()
+        if verb == "quit":
+            break
+        _say(out, commands[verb](*map(int, numbers)))
 
 
 def _job(formats: Sequence[str]) -> Job:
@@ -220,7 +224,7 @@ def _job(formats: Sequence[str]) -> Job:
     return Job(**vars(parser.parse_args()))
 
 
-def _answers() -> TextIO:
+def answers() -> TextIO:
     """The real standard output; whatever else writes there, C libraries included, lands on stderr from now on."""
     real = os.dup(1)
     os.dup2(2, 1)
