@@ -4,13 +4,20 @@ import argparse
 import sys
 from typing import Final
 
-from benchmarks import augment, faces, loaders, training
+from benchmarks import augment, balance, faces, inference, loaders, training
 from benchmarks.harness import OUT
 from benchmarks.suite import COMMON, DESCRIPTION, PROG, Suite
 from fastfer.cli.app import parser, run_verb
 from fastfer.cli.verbs import Verb
 
-SUITES: Final[tuple[Suite, ...]] = (faces.SUITE, loaders.SUITE, augment.SUITE, training.SUITE)
+SUITES: Final[tuple[Suite, ...]] = (
+    faces.SUITE,
+    loaders.SUITE,
+    augment.SUITE,
+    balance.SUITE,
+    training.SUITE,
+    inference.SUITE,
+)
 
 
 def _all(arguments: argparse.Namespace) -> None:

@@ -16,11 +16,11 @@ from benchmarks.watch import probe
 from pipelines.probe import Reading
 
 LAST_WORDS: Final = 300
-"""Letters of what a program said before it failed."""
+"""Letters of the line that a program ended with, when it failed."""
 
 
 class ProgramError(Exception):
-    """A program ended with an error; carries the end of what it said."""
+    """A program ended with an error; carries its last line."""
 
 
 def run_program(module: str, arguments: Sequence[str], *, python: Path = Path(sys.executable)) -> Reading:
@@ -57,5 +57,7 @@ def _children_s() -> float:
 
 
 def _last(words: IO[bytes]) -> str:
+    """Its last line: of a traceback, the error."""
     words.seek(0)
-    return " ".join(words.read().decode(errors="replace").split())[-LAST_WORDS:] or "it said nothing"
+    lines = [line.strip() for line in words.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1][-LAST_WORDS:] if lines else "it said nothing"
