@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Final
 
-from benchmarks import augment, balance, faces, inference, loaders, training
+from benchmarks import augment, balance, faces, inference, loaders, scaling, training
 from benchmarks.harness import OUT
 from benchmarks.suite import COMMON, DESCRIPTION, PROG, Suite
 from fastfer.cli.app import parser, run_verb
@@ -17,6 +17,7 @@ SUITES: Final[tuple[Suite, ...]] = (
     balance.SUITE,
     training.SUITE,
     inference.SUITE,
+    scaling.SUITE,
 )
 
 

@@ -41,11 +41,14 @@ def contest(
     failed: dict[str, str] = {}
     firsts: dict[str, float] = {}
     checks: dict[str, dict[str, Any]] = {}
+    chosen = {
+        name: rival
+        for name, rival in table.items()
+        if mode in rival.modes and any(fnmatch.fnmatch(name, pattern) for pattern in only.split("|"))
+    }
     with ExitStack() as running:
         peers: dict[str, Peer] = {}
-        for name, rival in table.items():
-            if mode not in rival.modes or not any(fnmatch.fnmatch(name, pattern) for pattern in only.split("|")):
-                continue
+        for name, rival in chosen.items():
             OUT.print(f"starting {name} ({mode})", highlight=False)
             peer = Peer(rival, mode, source=source, work=work, batch=batch, workers=workers)
             try:
@@ -56,25 +59,23 @@ def contest(
                 checks[name], peers[name] = found, peer
             except (PeerError, ValueError) as error:
                 failed[name] = said(name, error)
-        measured, fell = peers_in_turn(peers, repeats=repeats)
+        turns = peers_in_turn(peers, repeats=repeats)
         contenders = {
             name: timed.entry(
-                role_of(name),
-                measures | {"first_epoch_s": firsts[name], "mean": checks[name]["mean"]},
-                peers[name].ready,
+                role_of(name), {"first_epoch_s": firsts[name], "mean": checks[name]["mean"]}, peers[name].ready
             )
-            for name, (timed, measures) in measured.items()
+            for name, timed in turns.measured.items()
         }
     images = next(iter(checks.values()))["images"] if checks else 0
     return Case(
         title=title,
         unit="images",
         how=how,
-        ours=ours,
+        ours=ours if ours in chosen else next((name for name in chosen if role_of(name) == "ours"), ours),
         settings={"images": images, "batch": batch, "workers": workers},
         axis=axis,
         contenders=contenders,
-        failed=failed | fell,
+        failed=failed | turns.failed,
     )
 
 

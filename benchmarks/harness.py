@@ -20,10 +20,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.process import PeerError
 from benchmarks.peers.run import Peer
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
-from benchmarks.watch import Measures, watched
+from benchmarks.watch import Measures, memory_of, probe, watched
 from pipelines.probe import device_facts
 from pipelines.records import write_atomically
 
@@ -31,8 +30,8 @@ RESULTS: Final = Path("benchmarks/results")
 QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
-FIRST_TIMED: Final = 2
-"""The epoch that a peer's turns begin with: the contest has taken 0 and 1."""
+FIRST_TIMED: Final = 3
+"""The epoch that a peer's turns begin with: the contest has taken 0 and 1, and 2 is watched."""
 RESAMPLES: Final = 2000
 LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
@@ -101,7 +100,6 @@ def in_turn(
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     measures: dict[str, Measures] = {name: {} for name in contenders}
     items: dict[str, int] = {}
-    failed: dict[str, str] = {}
 
     def turn(name: str, number: int) -> None:
         if number == warm_up + repeats:
@@ -113,16 +111,23 @@ def in_turn(
         if warm_up <= number < warm_up + repeats:
             seconds[name].append(took)
 
-    for number in range(warm_up + repeats + watch):
-        for name in [name for name in contenders if name not in failed]:
-            try:
-                turn(name, number)
-            except Exception as error:  # whatever it was, it is this contender's own
-                failed[name] = said(name, error)
+    failed = _rounds(contenders, warm_up + repeats + watch, turn)
     measured = {
         name: Measured(items[name], taken, measures[name]) for name, taken in seconds.items() if name not in failed
     }
     return Turns(measured, failed)
+
+
+def _rounds(names: Iterable[str], count: int, turn: Callable[[str, int], None]) -> dict[str, str]:
+    """Give each its turn in every round; who raised an exception, and what it said, has no more turns."""
+    failed: dict[str, str] = {}
+    for number in range(count):
+        for name in [name for name in names if name not in failed]:
+            try:
+                turn(name, number)
+            except Exception as error:  # whatever it was, it is this contender's own
+                failed[name] = said(name, error)
+    return failed
 
 
 def timed(work: Callable[[], int]) -> tuple[int, float]:
@@ -147,42 +152,36 @@ def said(name: str, error: Exception) -> str:
     return why
 
 
-def peers_in_turn(
-    peers: Mapping[str, Peer], *, repeats: int
-) -> tuple[dict[str, tuple[Measured, dict[str, float | None]]], dict[str, str]]:
-    """Let the peers run, in turn; what each measured with its measures (`schema.MEASURES`), and who failed, and why.
+def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> Turns:
+    """Let the peers run, in turn. One that fails gets no more turns.
 
-    A turn is one epoch, or as many as a second takes by the one before the first turn (which does not count): a single
-    epoch of 20 ms would only tell what the turns of the others have left in the caches.
+    A turn is one epoch, or as many as a second takes by the epoch before the first turn: a single one of 20 ms would
+    only tell what the turns of the others have left in the caches. That epoch does not count; in it the memory of the
+    peer's processes is looked at.
     """
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
+    memory: dict[str, Measures] = {}
     counts: dict[str, int] = {}
-    failed: dict[str, str] = {}
-    for turn in range(-1, repeats):
-        for name in [name for name in peers if name not in failed]:
-            count = counts.get(name, 1)
-            try:
-                found = peers[name].epochs(FIRST_TIMED + (turn + 1) * count, count)
-            except PeerError as error:
-                failed[name] = said(name, error)
-                continue
-            if turn < 0:
-                counts[name] = math.ceil(TURN_S / found["seconds"])
-            else:
-                turns[name].append(found)
-    return {name: (_measured(of), _measures(of)) for name, of in turns.items() if name not in failed}, failed
+
+    def turn(name: str, number: int) -> None:
+        if number:
+            first = FIRST_TIMED + (number - 1) * counts[name]
+            turns[name].append(peers[name].epochs(first, counts[name]))
+            return
+        with probe(peers[name].pid) as watching:
+            taken = peers[name].epochs(FIRST_TIMED - 1, 1)
+        counts[name] = math.ceil(TURN_S / taken["seconds"])
+        memory[name] = memory_of(watching.reading())
+
+    failed = _rounds(peers, 1 + repeats, turn)
+    measured = {name: _of_turns(of, memory[name]) for name, of in turns.items() if name not in failed}
+    return Turns(measured, failed)
 
 
-def _measured(turns: Sequence[Mapping[str, float]]) -> Measured:
-    return Measured(int(turns[0]["images"]), [turn["seconds"] for turn in turns])
-
-
-def _measures(turns: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+def _of_turns(turns: Sequence[Mapping[str, float]], memory: Measures) -> Measured:
+    items = int(turns[0]["images"])
     cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
-    return {
-        "cpu_s_per_1000": 1000 * cpu_s / turns[0]["images"],
-        "pss_mib": max(turn["pss_mib"] for turn in turns),
-    }
+    return Measured(items, [turn["seconds"] for turn in turns], {"cpu_s_per_1000": 1000 * cpu_s / items, **memory})
 
 
 def machine() -> Machine:

@@ -22,6 +22,8 @@ LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded imag
 """Contenders that are timed over the large set too: those that hold decoded images."""
 OURS: Final[Mapping[Mode, str]] = {"decode": "fastfer, resident", "augment": "fastfer, resident, compiled"}
 """Whom the others are compared with."""
+QUICK: Final = "fastfer, resident|fastfer, dali|PyTorch DataLoader, OpenCV*|limit: memcpy"
+"""Those of a quick run: they start in seconds."""
 TITLES: Final[Mapping[Mode, str]] = {
     "decode": "From records to uint8 batches",
     "augment": "From records to augmented float batches",
@@ -58,8 +60,8 @@ SUITE: Final = Suite(
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
         Setting("images", "of the main set", int, 8000, 1000),
         Setting("large", "of the large set (decoded images only); 0: none", int, 40000, 0),
-        Setting("repeats", "turns of each contender", int, 5, 2),
-        Setting("only", "contenders whose name matches this pattern", str, "*"),
+        Setting("repeats", "turns of each contender", int, 3, 2),
+        Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),
     ("python -m benchmarks loaders", "python -m benchmarks loaders --images 2000 --large 0 --only 'fastfer*'"),
     _run,

@@ -10,7 +10,7 @@ from typing import Any, Final
 from benchmarks.harness import OUT, QUICK_RESULTS, RESULTS, show, write_result
 from benchmarks.schema import Case
 from fastfer.cli.app import parser, run_verb
-from fastfer.cli.verbs import Option, Verb, switch
+from fastfer.cli.verbs import Option, Verb, switch, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,18 @@ class Setting:
         """As the command line has it; it does not hold the default, so that a given value can be told from it."""
         quick = "" if self.quick is None else f"; of a quick run: {self.quick}"
         return Option(self.name, f"{self.help} (default: {self.default}{quick})", self.kind)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """A list of numbers from 1 on, as `1,2` or `1 2`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else, or names one twice.
+    """
+    found = words(text)
+    if not all(word.isdecimal() and int(word) for word in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 1 on, such as 1,2")
+    return tuple(map(int, found))
 
 
 PROG: Final = "python -m benchmarks"

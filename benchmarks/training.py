@@ -86,6 +86,7 @@ def training_case(
     steps: int,
     repeats: int,
     only: tuple[str, ...] = tuple(ROLES),
+    title: str = "Training",
     axis: Axis | None = None,
 ) -> Case:
     """The contenders named, in turn, over the first steps of epochs of a variant."""
@@ -114,7 +115,7 @@ def training_case(
     peak = peak_flops(device.type, precision)
     flops = flops_per_image(config.arch, channels=info.channels, num_classes=len(info.classes), image_size=size_px)
     return Case(
-        title=f"Training {config.arch}, {precision}",
+        title=f"{title} {config.arch}, {precision}",
         unit="images",
         how=HOW,
         ours=OURS,

@@ -12,6 +12,7 @@ EVERY_S: Final = 0.25
 """Between two looks at the processes: often enough for peaks, seldom enough to take nothing of two cores."""
 OF_THE_PROCESS: Final = ("rss_mib", "pss_mib", "worker_rss_mib")
 """What contenders that share a process do not have of their own."""
+MEMORY: Final = (*OF_THE_PROCESS, "gpu_memory_mib")
 Measures = dict[str, float | None]
 
 
@@ -51,6 +52,11 @@ def measures_of(readings: Sequence[Reading], items: int) -> Measures:
         "power_w": _median(gpu.power_w for gpu in gpus),
         "joules_per_1000": _per_1000(_median(gpu.energy_j for gpu in gpus), items),
     }
+
+
+def memory_of(reading: Reading) -> Measures:
+    """The peaks of memory alone, of what took little time."""
+    return {name: value for name, value in measures_of([reading], 1).items() if name in MEMORY}
 
 
 def _peak(values: Iterable[float | None]) -> float | None:

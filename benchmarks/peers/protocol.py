@@ -40,7 +40,6 @@ CONTRAST: Final = (0.75, 1.2)
 BRIGHTNESS: Final = (-0.12, 0.12)
 """Added afterwards, in units of white; then the result is clipped to 0..1."""
 STAMP: Final = "source"
-BYTES_PER_MIB: Final = 2**20
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -251,7 +250,7 @@ def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
             images += contender.whole(number)
     seconds = time.perf_counter() - started
     cpu_seconds = _tree_cpu_seconds() - cpu_before
-    return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds, **_tree_memory()}
+    return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
 def _check(contender: Contender, number: int) -> dict[str, Any]:
@@ -305,15 +304,3 @@ def _stat(process: int) -> list[str]:
 def _tree_cpu_seconds() -> float:
     """User and system time of the tree, with that of children that have ended."""
     return sum(sum(int(field) for field in _stat(process)[11:15]) for process in _tree()) / TICKS_PER_S
-
-
-def _tree_memory() -> dict[str, float]:
-    """Resident memory of the tree in MiB: `rss` counts a shared page in every process, `pss` once in all."""
-    kib = {"Rss:": 0, "Pss:": 0}
-    for process in _tree():
-        with suppress(OSError):
-            for line in Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-                name, *rest = line.split()
-                if name in kib:
-                    kib[name] += int(rest[0])
-    return {f"{name[:3].lower()}_mib": value * 1024 / BYTES_PER_MIB for name, value in kib.items()}

@@ -92,5 +92,5 @@ class Peer(PeerProcess):
         return self.ask(f"check {epoch}")
 
     def epochs(self, first: int, count: int) -> dict[str, Any]:
-        """Run `count` epochs from `first` on, timed as one: images, seconds, cpu_seconds, rss_mib, pss_mib."""
+        """Run `count` epochs from `first` on, timed as one: images, seconds, cpu_seconds."""
         return self.ask(f"epochs {first} {count}")
