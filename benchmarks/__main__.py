@@ -4,14 +4,22 @@ import argparse
 import sys
 from typing import Final
 
-from benchmarks import augment, ceiling, check, faces, loaders
+from benchmarks import augment, balance, check, faces, inference, loaders, scaling, training
 from benchmarks.harness import OUT
 from benchmarks.report import verbs as report
-from benchmarks.suite import COMMON, Suite
+from benchmarks.suite import COMMON, DESCRIPTION, PROG, Suite
 from fastfer.cli.app import parser, run_verb
 from fastfer.cli.verbs import Verb
 
-SUITES: Final[tuple[Suite, ...]] = (faces.SUITE, loaders.SUITE, augment.SUITE, ceiling.SUITE)
+SUITES: Final[tuple[Suite, ...]] = (
+    faces.SUITE,
+    loaders.SUITE,
+    augment.SUITE,
+    balance.SUITE,
+    training.SUITE,
+    inference.SUITE,
+    scaling.SUITE,
+)
 
 
 def _all(arguments: argparse.Namespace) -> None:
@@ -19,9 +27,8 @@ def _all(arguments: argparse.Namespace) -> None:
     broken = []
     for suite in SUITES:
         OUT.rule(suite.name)
-        given = argparse.Namespace(**vars(arguments), **dict.fromkeys(one.key for one in suite.settings))
         try:
-            suite.measure(given)
+            suite.by_default(quick=arguments.quick, results=arguments.results)
         except Exception as error:
             broken.append(suite.name)
             OUT.print(f"{suite.name} failed: {error}", highlight=False, markup=False)
@@ -41,12 +48,11 @@ VERBS: Final = (
     *report.VERBS,
     check.VERB,
 )
-DESCRIPTION: Final = "What this machine does per second, in how much memory, beside other tools, in one run each."
 
 
 def main() -> None:
     """Run `python -m benchmarks`."""
-    run_verb(parser(VERBS, prog="python -m benchmarks", description=DESCRIPTION), VERBS, sys.argv[1:])
+    run_verb(parser(VERBS, prog=PROG, description=DESCRIPTION), VERBS, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -4,30 +4,46 @@ Beside kornia as its documentation writes it, torchvision, albumentations, OpenC
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from benchmarks.contest import contest
 from benchmarks.images import bench_records
-from benchmarks.peers.run import AUGMENTERS
-from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite
+from benchmarks.peers.run import AUGMENTERS, Rival
+from benchmarks.schema import Axis, Case
+from benchmarks.suite import Setting, Suite, numbers, run_alone
+
+OURS: Final = "fastfer, compiled"
+CURVE: Final = ("fastfer", OURS, "kornia")
+"""Those that take whole batches."""
+QUICK: Final = "fastfer|kornia|albumentations|OpenCV in threads"
+"""Those of a quick run: they start in seconds."""
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:
+    yield _case(settings, AUGMENTERS, "Augmentation alone", settings.batch)
+    curve = {name: AUGMENTERS[name] for name in CURVE}
+    for batch in settings.batches:
+        yield _case(settings, curve, "Augmentation alone, by batch", batch, Axis(name="batch", value=batch))
+
+
+def _case(
+    settings: argparse.Namespace, table: Mapping[str, Rival], title: str, batch: int, axis: Axis | None = None
+) -> Case:
     source = bench_records(settings.data, settings.images)
-    yield contest(
-        AUGMENTERS,
+    return contest(
+        table,
         "augment",
-        title="Augmentation alone",
+        title=title,
         how="Decoded images in memory, batches in stored order; every contender in a process of its own.",
-        ours="fastfer, compiled",
+        ours=OURS,
         source=source,
         work=source.parent / "peers",
         repeats=settings.repeats,
-        batch=settings.batch,
+        batch=batch,
         only=settings.only,
+        axis=axis,
     )
 
 
@@ -38,9 +54,13 @@ SUITE: Final = Suite(
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
         Setting("images", "how many", int, 8000, 1000),
         Setting("batch", "images of a batch", int, 64),
-        Setting("repeats", "turns of each contender", int, 5, 2),
-        Setting("only", "contenders whose name matches this pattern", str, "*"),
+        Setting("batches", "and again by these", numbers, (16, 64, 256), ()),
+        Setting("repeats", "turns of each contender", int, 3, 2),
+        Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),
     ("python -m benchmarks augment", "python -m benchmarks augment --quick 1 --only 'fastfer*'"),
     _run,
 )
+
+if __name__ == "__main__":
+    run_alone(SUITE)

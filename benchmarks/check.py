@@ -9,7 +9,8 @@ from typing import Final
 from benchmarks.contest import contest
 from benchmarks.harness import show
 from benchmarks.images import bench_records
-from benchmarks.peers.run import CONTENDERS, OWN, Rival
+from benchmarks.peers.process import OWN
+from benchmarks.peers.run import CONTENDERS, Rival
 from fastfer.cli.verbs import Option, Verb
 
 OURS: Final = "fastfer, resident"

@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import OUT, peers_in_turn
+from benchmarks.harness import OUT, peers_in_turn, said
+from benchmarks.peers.process import PeerError
 from benchmarks.peers.protocol import Mode
-from benchmarks.peers.run import Peer, PeerError, Rival
+from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
 
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}
@@ -31,43 +32,50 @@ def contest(
     only: str = "*",
     axis: Axis | None = None,
 ) -> Case:
-    """Run every contender of the table that has this mode and matches `only`; what could not run says why.
+    """Run every contender of the table that has this mode and a name that matches `only` (patterns, `|` between them).
 
-    Raises:
-        ValueError: a contender delivers other images than the first one.
+    What could not run says why, and so does what delivers other images than the first one. `first_epoch_s` is the very
+    first epoch of a process that has opened its data (started, converted and decoded what it keeps): workers start and
+    code is compiled in it. It is no turn of the contest.
     """
     failed: dict[str, str] = {}
+    firsts: dict[str, float] = {}
     checks: dict[str, dict[str, Any]] = {}
+    chosen = {
+        name: rival
+        for name, rival in table.items()
+        if mode in rival.modes and any(fnmatch.fnmatch(name, pattern) for pattern in only.split("|"))
+    }
     with ExitStack() as running:
         peers: dict[str, Peer] = {}
-        for name, rival in table.items():
-            if mode not in rival.modes or not fnmatch.fnmatch(name, only):
-                continue
+        for name, rival in chosen.items():
             OUT.print(f"starting {name} ({mode})", highlight=False)
             peer = Peer(rival, mode, source=source, work=work, batch=batch, workers=workers)
             try:
                 running.enter_context(peer)
-                checks[name] = peer.check(0)
-                _refuse_other_images(name, checks[name], next(iter(checks.values())), mode)
-                peers[name] = peer
-            except PeerError as error:
-                failed[name] = str(error)
-                OUT.print(f"left out: {name}: {error}", highlight=False, markup=False)
-        measured = peers_in_turn(peers, repeats=repeats)
+                firsts[name] = peer.epochs(0, 1)["seconds"]
+                found = peer.check(1)
+                _refuse_other_images(name, found, next(iter(checks.values()), found), mode)
+                checks[name], peers[name] = found, peer
+            except (PeerError, ValueError) as error:
+                failed[name] = said(name, error)
+        turns = peers_in_turn(peers, repeats=repeats)
         contenders = {
-            name: timed.entry(role_of(name), measures | {"mean": checks[name]["mean"]}, peers[name].ready)
-            for name, (timed, measures) in measured.items()
+            name: timed.entry(
+                role_of(name), {"first_epoch_s": firsts[name], "mean": checks[name]["mean"]}, peers[name].ready
+            )
+            for name, timed in turns.measured.items()
         }
     images = next(iter(checks.values()))["images"] if checks else 0
     return Case(
         title=title,
         unit="images",
         how=how,
-        ours=ours,
+        ours=ours if ours in chosen else next((name for name in chosen if role_of(name) == "ours"), ours),
         settings={"images": images, "batch": batch, "workers": workers},
         axis=axis,
         contenders=contenders,
-        failed=failed,
+        failed=failed | turns.failed,
     )
 
 

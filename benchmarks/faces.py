@@ -7,8 +7,6 @@ landmark error are against the truth that the demo data knows.
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +18,12 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import in_turn
 from benchmarks.peers.plain_faces import LANDMARKS_NAME
+from benchmarks.processes import run_program
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite
+from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.watch import measures_of
 from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
+from pipelines.probe import Reading
 from pipelines.records import read_manifest
 
 DATASETS: Final = ("demo-rafdb", "demo-expw")
@@ -33,24 +34,21 @@ FOUND_WITHIN: Final = 0.25
 Landmarks = dict[str, NDArray[np.float64]]
 
 
-def plain_loop(root: Path, out: Path) -> Landmarks:
-    """The loop that people write; the landmarks it found, by key."""
-    _start("benchmarks.peers.plain_faces", str(root), str(out))
+def plain_loop(root: Path, out: Path) -> tuple[Landmarks, Reading]:
+    """The loop that people write; the landmarks it found, by key, and what it took."""
+    reading = run_program("benchmarks.peers.plain_faces", [str(root), str(out)])
     found = json.loads((out / LANDMARKS_NAME).read_text(encoding="utf-8"))
     keys = read_truth(root)["key"]
-    return {keys[int(n)]: np.array(points).reshape(5, 2) for n, points in found.items()}
+    return {keys[int(n)]: np.array(points).reshape(5, 2) for n, points in found.items()}, reading
 
 
-def fastfer(root: Path, out: Path, *options: str) -> Landmarks:
-    """`make shards`; the landmarks it found, by key."""
-    _start("fastfer", "shards", "--dataset", root.name, "--data-root", str(root), "--out", str(out), *options)
+def fastfer(root: Path, out: Path, *options: str) -> tuple[Landmarks, Reading]:
+    """`make shards`; the landmarks it found, by key, and what it took."""
+    where = ["--dataset", root.name, "--data-root", str(root), "--out", str(out)]
+    reading = run_program("fastfer", ["shards", *where, *options])
     manifest = read_manifest(out / root.name / "preprocessed").filter(pl.col("face_landmarks").is_not_null())
     points = manifest.select("key", "face_landmarks").iter_rows()
-    return {key: np.array(values).reshape(5, 2) for key, values in points}
-
-
-def _start(module: str, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return {key: np.array(values).reshape(5, 2) for key, values in points}, reading
 
 
 def quality(found: Landmarks, truth: pl.DataFrame) -> dict[str, float | None]:
@@ -70,16 +68,18 @@ def _case(root: Path, *, repeats: int, options: tuple[str, ...]) -> Case:
     """Both contenders on one demo set: rates, what each found, and the memory of the whole tree of processes."""
     truth = read_truth(root)
     found: dict[str, Landmarks] = {}
+    readings: dict[str, list[Reading]] = {PLAIN: [], OURS: []}
 
-    def contender(name: str, work: Callable[[Path], Landmarks]) -> Callable[[], int]:
+    def contender(name: str, work: Callable[[Path], tuple[Landmarks, Reading]]) -> Callable[[], int]:
         def run() -> int:
             with tempfile.TemporaryDirectory() as folder:
-                found[name] = work(Path(folder))
+                found[name], reading = work(Path(folder))
+            readings[name].append(reading)
             return len(truth)
 
         return run
 
-    measured = in_turn(
+    measured, failed = in_turn(
         {
             PLAIN: contender(PLAIN, lambda out: plain_loop(root, out)),
             OURS: contender(OURS, lambda out: fastfer(root, out, *options)),
@@ -99,9 +99,13 @@ def _case(root: Path, *, repeats: int, options: tuple[str, ...]) -> Case:
             "options": " ".join(options),
         },
         contenders={
-            name: one.entry("ours" if name == OURS else "peer", quality(found[name], truth))
+            name: one.entry(
+                "ours" if name == OURS else "peer",
+                measures_of(readings[name], one.items) | quality(found[name], truth),
+            )
             for name, one in measured.items()
         },
+        failed=failed,
     )
 
 
@@ -120,10 +124,13 @@ SUITE: Final = Suite(
     "Faces per second from photograph to written record, beside the loop that people write.",
     (
         Setting("data", "folder of the demo sets, made if missing", Path, Path("data/bench/faces")),
-        Setting("faces", "faces in each set, where it is made", int, 1200, 120),
-        Setting("repeats", "turns of each contender", int, 3, 1),
+        Setting("faces", "faces in each set, where it is made", int, 800, 120),
+        Setting("repeats", "turns of each contender", int, 2, 1),
         Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, ""),
     ),
     ("python -m benchmarks faces", "python -m benchmarks faces --faces 300 --options '--workers 1'"),
     _run,
 )
+
+if __name__ == "__main__":
+    run_alone(SUITE)

@@ -7,12 +7,12 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
@@ -22,6 +22,7 @@ from rich.table import Table
 
 from benchmarks.peers.run import Peer
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
+from benchmarks.watch import Measures, memory_of, probe, watched
 from fastfer.report.tables import three_figures
 from pipelines.probe import device_facts
 from pipelines.records import write_atomically
@@ -30,11 +31,14 @@ RESULTS: Final = Path("benchmarks/results")
 QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
+FIRST_TIMED: Final = 3
+"""The epoch that a peer's turns begin with: the contest has taken 0 and 1, and 2 is watched."""
 RESAMPLES: Final = 2000
 LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
     "numpy", "nvidia-dali-cuda120", "kornia", "albumentations",
 )  # fmt: skip
+MOST_COLUMNS: Final = 8
 LOG_WIDTH: Final = 120
 """Columns where there is no terminal, as in a log."""
 OUT: Final = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
@@ -42,10 +46,11 @@ OUT: Final = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One contender: what it handled in each repetition (`items`), and the seconds each took."""
+    """One contender: what it handled in each repetition (`items`), the seconds each took, and what else they took."""
 
     items: int
     seconds: list[float]
+    measures: Measures = field(default_factory=dict)
 
     def entry(
         self,
@@ -59,7 +64,7 @@ class Measured:
             items=self.items,
             seconds=self.seconds,
             per_s=rate_of(self.items, self.seconds),
-            measures=dict(measures or {}),
+            measures=self.measures | dict(measures or {}),
             versions=dict(versions or {}),
         )
 
@@ -77,58 +82,107 @@ def rate_of(items: int, seconds: Sequence[float]) -> Rate:
     return Rate(median=median, q25=q25, q75=q75, low=low, high=high)
 
 
-def in_turn(contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_up: int = 1) -> dict[str, Measured]:
+class Turns(NamedTuple):
+    """What came of contenders in turn: those that were measured, and why the others were not, in one sentence each."""
+
+    measured: dict[str, Measured]
+    failed: dict[str, str]
+
+
+def in_turn(
+    contenders: Mapping[str, Callable[[], int]], *, repeats: int, warm_up: int = 1, watch: bool = False
+) -> Turns:
     """Time each contender `repeats` times, in turn, so that a slow minute of the machine hits all of them.
 
     A contender does its whole work once and returns how many items it handled. The first `warm_up` rounds do not count.
-
-    Raises:
-        ValueError: a contender handled another number of items than before.
+    One that raises an exception, or handles another number of items than before, has failed: it gets no more turns.
+    With `watch`, a last round that is not timed tells what else a contender takes of this process and of the GPU.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    measures: dict[str, Measures] = {name: {} for name in contenders}
     items: dict[str, int] = {}
-    for turn in range(warm_up + repeats):
-        for name, work in contenders.items():
-            started = time.perf_counter()
-            handled = work()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            took = time.perf_counter() - started
-            if items.setdefault(name, handled) != handled:
-                raise ValueError(f"{name} handled {handled} items, and {items[name]} before")
-            if turn >= warm_up:
-                seconds[name].append(took)
-    return {name: Measured(items[name], seconds[name]) for name in contenders}
+
+    def turn(name: str, number: int) -> None:
+        if number == warm_up + repeats:
+            handled, measures[name] = watched(contenders[name])
+        else:
+            handled, took = timed(contenders[name])
+        if items.setdefault(name, handled) != handled:
+            raise ValueError(f"it handled {handled} items, and {items[name]} before")
+        if warm_up <= number < warm_up + repeats:
+            seconds[name].append(took)
+
+    failed = _rounds(contenders, warm_up + repeats + watch, turn)
+    measured = {
+        name: Measured(items[name], taken, measures[name]) for name, taken in seconds.items() if name not in failed
+    }
+    return Turns(measured, failed)
 
 
-def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> dict[str, tuple[Measured, dict[str, float | None]]]:
-    """Let the peers run, in turn; what each measured, and its measures (`schema.MEASURES`).
+def _rounds(names: Iterable[str], count: int, turn: Callable[[str, int], None]) -> dict[str, str]:
+    """Give each its turn in every round; who raised an exception, and what it said, has no more turns."""
+    failed: dict[str, str] = {}
+    for number in range(count):
+        for name in [name for name in names if name not in failed]:
+            try:
+                turn(name, number)
+            except Exception as error:  # whatever it was, it is this contender's own
+                failed[name] = said(name, error)
+    return failed
 
-    A turn is one epoch, or as many as a second takes by the first one (which does not count): a single epoch of 20 ms
-    would only tell what the turns of the others have left in the caches.
 
-    Raises:
-        PeerError: one of them failed.
+def timed(work: Callable[[], int]) -> tuple[int, float]:
+    """What the work returned, and the seconds it took with all that it left to the device."""
+    synchronise()
+    started = time.perf_counter()
+    handled = work()
+    synchronise()
+    return handled, time.perf_counter() - started
+
+
+def synchronise() -> None:
+    """Wait until the GPU has done what it was told to."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def said(name: str, error: Exception) -> str:
+    """What a contender's error says, on one line, printed beside its name; the error's kind where it says nothing."""
+    why = " ".join(str(error).split()) or type(error).__name__
+    OUT.print(f"left out: {name}: {why}", highlight=False, markup=False)
+    return why
+
+
+def peers_in_turn(peers: Mapping[str, Peer], *, repeats: int) -> Turns:
+    """Let the peers run, in turn. One that fails gets no more turns.
+
+    A turn is one epoch, or as many as a second takes by the epoch before the first turn: a single one of 20 ms would
+    only tell what the turns of the others have left in the caches. That epoch does not count; in it the memory of the
+    peer's processes is looked at.
     """
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
-    firsts = {name: peer.epochs(2, 1) for name, peer in peers.items()}  # the checks took 0 and 1
-    counts = {name: math.ceil(TURN_S / first["seconds"]) for name, first in firsts.items()}
-    for turn in range(repeats):
-        for name, peer in peers.items():
-            turns[name].append(peer.epochs(3 + turn * counts[name], counts[name]))
-    return {name: (_measured(of_peer), _measures(of_peer)) for name, of_peer in turns.items()}
+    memory: dict[str, Measures] = {}
+    counts: dict[str, int] = {}
+
+    def turn(name: str, number: int) -> None:
+        if number:
+            first = FIRST_TIMED + (number - 1) * counts[name]
+            turns[name].append(peers[name].epochs(first, counts[name]))
+            return
+        with probe(peers[name].pid) as watching:
+            taken = peers[name].epochs(FIRST_TIMED - 1, 1)
+        counts[name] = math.ceil(TURN_S / taken["seconds"])
+        memory[name] = memory_of(watching.reading())
+
+    failed = _rounds(peers, 1 + repeats, turn)
+    measured = {name: _of_turns(of, memory[name]) for name, of in turns.items() if name not in failed}
+    return Turns(measured, failed)
 
 
-def _measured(turns: Sequence[Mapping[str, float]]) -> Measured:
-    return Measured(int(turns[0]["images"]), [turn["seconds"] for turn in turns])
-
-
-def _measures(turns: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+def _of_turns(turns: Sequence[Mapping[str, float]], memory: Measures) -> Measured:
+    items = int(turns[0]["images"])
     cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
-    return {
-        "cpu_s_per_1000": 1000 * cpu_s / turns[0]["images"],
-        "pss_mib": max(turn["pss_mib"] for turn in turns),
-    }
+    return Measured(items, [turn["seconds"] for turn in turns], {"cpu_s_per_1000": 1000 * cpu_s / items, **memory})
 
 
 def machine() -> Machine:
@@ -191,22 +245,42 @@ def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path
 
 
 def show(case: Case) -> None:
-    """Print a case's contenders, fastest first, each beside ours."""
-    ours = case.contenders.get(case.ours)
-    measures = dict.fromkeys(name for entry in case.contenders.values() for name in entry.measures)
+    """Print a case: its contenders, fastest first, each beside ours, and the figures that were measured of them."""
+    entries = sorted(case.contenders.items(), key=lambda item: -item[1].per_s.median)
+    names = dict.fromkeys(name for _, entry in entries for name, value in entry.measures.items() if value is not None)
+    heads = [f"{case.unit}/s", "95% interval", f"{case.ours} is", *map(_title, names)]
+    rows = [_cells(case, entry, names) for _, entry in entries]
     at = "" if case.axis is None else f", {case.axis.name} {case.axis.value:g}"
     table = Table(title=f"{case.title}{at}", caption=case.how)
     table.add_column("")
-    titles = [MEASURES[name].title + (f", {MEASURES[name].unit}" if MEASURES[name].unit else "") for name in measures]
-    for column in (f"{case.unit}/s", "95% interval", f"{case.ours} is", *titles):
-        table.add_column(column, justify="right")
-    for name, entry in sorted(case.contenders.items(), key=lambda item: -item[1].per_s.median):
-        ratio = "" if ours is None else f"{ours.per_s.median / entry.per_s.median:.2f} x"
-        rate = entry.per_s
-        cells = [three_figures(entry.measures.get(measure)) for measure in measures]
-        table.add_row(
-            name, three_figures(rate.median), f"{three_figures(rate.low)} to {three_figures(rate.high)}", ratio, *cells
-        )
+    if len(heads) <= len(rows) or len(heads) <= MOST_COLUMNS:
+        for head in heads:
+            table.add_column(head, justify="right")
+        for (name, _), cells in zip(entries, rows, strict=True):
+            table.add_row(name, *cells)
+    else:  # few contenders with many figures stand side by side
+        for name, _ in entries:
+            table.add_column(name, justify="right")
+        for head, *cells in zip(heads, *rows, strict=True):
+            table.add_row(head, *cells)
     OUT.print(table)
     for name, why in case.failed.items():
         OUT.print(f"failed: {name}: {why}", highlight=False, markup=False)
+
+
+def _title(measure: str) -> str:
+    kind = MEASURES[measure]
+    return f"{kind.title}, {kind.unit}"
+
+
+def _cells(case: Case, entry: Entry, measures: Iterable[str]) -> list[str]:
+    """A contender's rate, its interval, how much faster ours is, and the measures."""
+    ours, rate = case.contenders.get(case.ours), entry.per_s
+    ratio = "" if ours is None else f"{ours.per_s.median / rate.median:.2f} x"
+    interval = f"{three_figures(rate.low)} to {three_figures(rate.high)}"
+    return [
+        three_figures(rate.median),
+        interval,
+        ratio,
+        *(three_figures(entry.measures.get(name)) for name in measures),
+    ]

@@ -4,7 +4,7 @@ Crops of the demo's two portraits, turned and lit at random, with grain that giv
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -26,18 +26,28 @@ SOFTNESS_PX: Final = 0.7
 
 
 def bench_records(folder: Path, images: int, *, workers: int = 2, track: Track = untracked) -> Path:
-    """The variant folder with `images` training images below `folder`; made if it is not there."""
+    """The variant folder with `images` training images below `folder`, classes alike; made if it is not there."""
+    variant = folder / str(images) / "preprocessed"
+    make_records(variant, np.arange(images) % len(CLASSES), {}, workers=workers, track=track)
+    return variant
+
+
+def make_records(
+    variant: Path, labels: NDArray[np.int64], more: dict[str, Any], *, workers: int = 2, track: Track = untracked
+) -> None:
+    """Training images with these labels as the records of a variant, unless they are there; `more` settings of it."""
+    images = len(labels)
     manifest = pl.DataFrame(
         {
             "row": np.arange(images),
             "key": [f"image_{row:06d}" for row in range(images)],
-            "label": (np.arange(images) % len(CLASSES)).astype(np.int8),
+            "label": labels.astype(np.int8),
             "split": ["train"] * images,
+            "how": ["drawn"] * images,
             "problem": pl.Series([None] * images, dtype=pl.String),
         }
     )
-    settings = {"images": images, "grain": GRAIN, "softness_px": SOFTNESS_PX, "size_px": SIZE_PX}
-    variant = folder / str(images) / "preprocessed"
+    settings = {"images": images, "grain": GRAIN, "softness_px": SOFTNESS_PX, "size_px": SIZE_PX, **more}
     jobs = [
         ShardJob(variant, f"train-{number:05d}", "train", manifest[rows], settings)
         for number, rows in enumerate(cut(([row] for row in range(images)), SHARD_ROWS))
@@ -53,7 +63,6 @@ def bench_records(folder: Path, images: int, *, workers: int = 2, track: Track =
         outcome_schema=PLACE_SCHEMA,
     )
     build_variant(plan, _make_shard, workers=workers, title="Benchmark images", unit="images", track=track)
-    return variant
 
 
 def _make_shard(job: ShardJob) -> ShardResult:

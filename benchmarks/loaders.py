@@ -10,17 +10,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from benchmarks import training
 from benchmarks.contest import contest
 from benchmarks.images import bench_records
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import CONTENDERS, Rival
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite
+from benchmarks.suite import Setting, Suite, run_alone
 
 LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded images", "limit: memcpy")
 """Contenders that are timed over the large set too: those that hold decoded images."""
 OURS: Final[Mapping[Mode, str]] = {"decode": "fastfer, resident", "augment": "fastfer, resident, compiled"}
 """Whom the others are compared with."""
+QUICK: Final = "fastfer, resident|fastfer, dali|PyTorch DataLoader, OpenCV*|limit: memcpy"
+"""Those of a quick run: they start in seconds."""
 TITLES: Final[Mapping[Mode, str]] = {
     "decode": "From records to uint8 batches",
     "augment": "From records to augmented float batches",
@@ -57,9 +60,13 @@ SUITE: Final = Suite(
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
         Setting("images", "of the main set", int, 8000, 1000),
         Setting("large", "of the large set (decoded images only); 0: none", int, 40000, 0),
-        Setting("repeats", "turns of each contender", int, 5, 2),
-        Setting("only", "contenders whose name matches this pattern", str, "*"),
+        Setting("repeats", "turns of each contender", int, 3, 2),
+        Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),
     ("python -m benchmarks loaders", "python -m benchmarks loaders --images 2000 --large 0 --only 'fastfer*'"),
     _run,
+    instead={"ceiling": training.SUITE},
 )
+
+if __name__ == "__main__":
+    run_alone(SUITE)

@@ -1,14 +1,16 @@
 """A suite of benchmarks: its settings, with smaller ones for a quick look, and how it is run from the command line."""
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness import OUT, QUICK_RESULTS, RESULTS, show, write_result
 from benchmarks.schema import Case
-from fastfer.cli.verbs import Option, Verb, switch
+from fastfer.cli.app import parser, run_verb
+from fastfer.cli.verbs import Option, Verb, switch, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,20 @@ class Setting:
         return Option(self.name, f"{self.help} (default: {self.default}{quick})", self.kind)
 
 
+def numbers(text: str) -> tuple[int, ...]:
+    """A list of numbers from 1 on, as `1,2` or `1 2`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else, or names one twice.
+    """
+    found = words(text)
+    if not all(word.isdecimal() and int(word) for word in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers from 1 on, such as 1,2")
+    return tuple(map(int, found))
+
+
+PROG: Final = "python -m benchmarks"
+DESCRIPTION: Final = "What this machine does per second, in how much memory, beside other tools, in one run each."
 COMMON: Final = (
     Option("quick", "1: a quick look, with small data and few repetitions", switch, False),
     Option("results", f"folder of the result (default: {RESULTS}; of a quick run: {QUICK_RESULTS})", Path),
@@ -47,13 +63,17 @@ COMMON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """`run` gets the settings' values and gives each case as soon as it is measured."""
+    """`run` gets the settings' values and gives each case as soon as it is measured.
+
+    `instead` names options that run another suite in its place, with that suite's defaults.
+    """
 
     name: str
     summary: str
     settings: tuple[Setting, ...]
     examples: tuple[str, ...]
     run: Callable[[argparse.Namespace], Iterator[Case]]
+    instead: Mapping[str, "Suite"] = field(default_factory=dict)
 
     def measure(self, arguments: argparse.Namespace) -> Path:
         """Measure, print and write; returns the result file."""
@@ -72,10 +92,33 @@ class Suite:
         return Verb(
             self.name,
             self.summary,
-            (*(one.option() for one in self.settings), *COMMON),
+            (
+                *(one.option() for one in self.settings),
+                *(
+                    Option(name, f"1: the suite {of.name} in its place", switch, False)
+                    for name, of in self.instead.items()
+                ),
+                *COMMON,
+            ),
             self.examples,
             self._run,
         )
 
+    def by_default(self, *, quick: bool, results: Path | None) -> Path:
+        """`measure` with every setting's default."""
+        return self.measure(
+            argparse.Namespace(quick=quick, results=results, **dict.fromkeys(one.key for one in self.settings))
+        )
+
     def _run(self, arguments: argparse.Namespace) -> None:
-        self.measure(arguments)
+        asked = [of for name, of in self.instead.items() if getattr(arguments, name)]
+        for other in asked:
+            other.by_default(quick=arguments.quick, results=arguments.results)
+        if not asked:
+            self.measure(arguments)
+
+
+def run_alone(suite: Suite) -> None:
+    """Run `python -m benchmarks.<suite>`: the same as `python -m benchmarks <suite>`."""
+    verbs = (suite.verb(),)
+    run_verb(parser(verbs, prog=PROG, description=DESCRIPTION), verbs, [suite.name, *sys.argv[1:]])

@@ -149,7 +149,7 @@ def prepare(job: Job) -> Contender:
     if job.mode != "augment":
         raise ValueError("an augmenter only runs in --mode augment")
     pixels = np.load(raw_images(job, decode) / "images.npy")
-    return Contender(title=f"{job.format}, augmentation alone", batches=AUGMENTERS[job.format](job, pixels))
+    return Contender(batches=AUGMENTERS[job.format](job, pixels))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def prepare(job: Job) -> Contender:
         last_batch_policy=LastBatchPolicy.PARTIAL,
         prepare_first_batch=False,
     )
-    return Contender(title="DALI on the CPU", batches=epochs(iterator))
+    return Contender(batches=epochs(iterator))
 
 
 if __name__ == "__main__":

@@ -59,6 +59,17 @@ ENVIRONMENTS: Final = {
             "simplejpeg==1.9.0",
         ),
     ),
+    "onnx": Environment(  # our own stack's versions, and what exports and runs a network without torch
+        packages=(
+            "torch==2.15.0",
+            "torchvision==0.29.2",
+            "timm==1.0.31",
+            "numpy==2.4.6",
+            "onnx==1.23.2",
+            "onnxscript==0.7.2",
+            "onnxruntime==1.32.0",
+        ),
+    ),
     "ffcv": Environment(
         packages=(
             "torch==2.5.1",

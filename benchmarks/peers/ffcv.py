@@ -143,7 +143,7 @@ def prepare(job: Job) -> Contender:
         pipelines={"image": [how.decoder(), ToTensor()], "label": [IntDecoder(), ToTensor()]},
     )
     finish = as_it_is if job.mode == "decode" else WARPS[warp](job.workers)
-    return Contender(title=f"FFCV, {job.format}", batches=lambda _epoch: _batches(loader, finish, how.to_gray))
+    return Contender(batches=lambda _epoch: _batches(loader, finish, how.to_gray))
 
 
 if __name__ == "__main__":

@@ -108,22 +108,19 @@ def _of_pixels(
     return partial(work, library, job, np.load(raw_images(job, decode) / "images.npy", mmap_mode="r"))
 
 
-LIMITS: Final[dict[str, tuple[str, Callable[[ctypes.CDLL, Job, Records], Run]]]] = {
-    "jpeg": ("limit: libjpeg-turbo", _of_files),
-    "gather": ("limit: gather of decoded images", partial(_of_pixels, _gather)),
-    "memcpy": ("limit: memcpy", partial(_of_pixels, _copy)),
+LIMITS: Final[dict[str, Callable[[ctypes.CDLL, Job, Records], Run]]] = {
+    "jpeg": _of_files,
+    "gather": partial(_of_pixels, _gather),
+    "memcpy": partial(_of_pixels, _copy),
 }
 
 
 def prepare(job: Job) -> Contender:
     """The limit that the format names."""
     records = read_records(job)
-    title, make = LIMITS[job.format]
-    run = make(compiled(job.work), job, records)
+    run = LIMITS[job.format](compiled(job.work), job, records)
     shape = (len(records), 1, records.size_px, records.size_px)
-    return Contender(
-        title=title, batches=partial(_batches, run, shape, job.batch), whole=lambda epoch: run(epoch, None)
-    )
+    return Contender(batches=partial(_batches, run, shape, job.batch), whole=lambda epoch: run(epoch, None))
 
 
 def _batches(run: Run, shape: tuple[int, ...], batch: int, epoch: int) -> Iterator[Batch]:

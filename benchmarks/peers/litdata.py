@@ -61,7 +61,7 @@ def prepare(job: Job) -> Contender:
         collate_fn=Collate(TO_IMAGE[job.format], finish_for(job.mode, Warped)),
         **loader_options(job.workers),
     )
-    return Contender(title=f"LitData, {job.format}", batches=epochs(loader))
+    return Contender(batches=epochs(loader))
 
 
 if __name__ == "__main__":

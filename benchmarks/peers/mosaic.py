@@ -60,7 +60,7 @@ def prepare(job: Job) -> Contender:
     dataset = StreamingDataset(local=str(folder), shuffle=True, batch_size=job.batch)
     collate = Collated(Collate(TO_IMAGE[job.format], finish_for(job.mode, Warped)))
     loader = make_loader(dataset, job, collate_fn=collate)
-    return Contender(title=f"MosaicML Streaming, {job.format}", batches=epochs(loader))
+    return Contender(batches=epochs(loader))
 
 
 if __name__ == "__main__":

@@ -113,13 +113,12 @@ def prepare(job: Job) -> Contender:
     kind, table = FORMATS[job.format.removesuffix(COMPILED)]
     backend = "inductor" if job.format.endswith(COMPILED) else None
     policy = OnlinePolicy(table, SEED, compile_backend=backend) if job.mode == "augment" else None
-    title = f"fastfer, {job.format}"
     if kind is not None:
         batches, close = _loaded(job, kind, policy)
-        return Contender(title=title, batches=batches, close=close)
+        return Contender(batches=batches, close=close)
     if policy is None:
         raise ValueError("the policy alone only runs in --mode augment")
-    return Contender(title=title, batches=_in_memory(job, policy))
+    return Contender(batches=_in_memory(job, policy))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
@@ -39,7 +40,6 @@ CONTRAST: Final = (0.75, 1.2)
 BRIGHTNESS: Final = (-0.12, 0.12)
 """Added afterwards, in units of white; then the result is clipped to 0..1."""
 STAMP: Final = "source"
-BYTES_PER_MIB: Final = 2**20
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -64,7 +64,6 @@ class Contender:
     ends what would keep the process alive.
     """
 
-    title: str
     batches: Callable[[int], Iterable[Batch]]
     whole: Callable[[int], int] | None = None
     close: Callable[[], None] = lambda: None
@@ -196,16 +195,20 @@ def draw(rng: np.random.Generator, count: int) -> Draws:
 def serve(prepare: Callable[[Job], Contender], *, formats: Sequence[str], libraries: Sequence[str]) -> None:
     """Run a rival: read the arguments, prepare it, and answer commands until there are no more."""
     job = _job(formats)
-    with _answers() as out:
+    with answers() as out:
         contender = prepare(job)
-        versions = {library: version(library) for library in libraries} | {"python": sys.version.split()[0]}
-        _say(out, {"ready": versions, "contender": contender.title})
-        for line in iter(sys.stdin.readline, ""):
-            verb, *numbers = line.split()
-            if verb == "quit":
-                break
-            _say(out, COMMANDS[verb](contender, *map(int, numbers)))
+        converse(out, libraries, {verb: partial(command, contender) for verb, command in COMMANDS.items()})
         contender.close()
+
+
+def converse(out: TextIO, libraries: Sequence[str], commands: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
+    """Say that it is ready, with which versions; then answer each line (a verb and whole numbers) until `quit`."""
+    _say(out, {"ready": {name: version(name) for name in libraries} | {"python": sys.version.split()[0]}})
+    for line in iter(sys.stdin.readline, ""):
+        verb, *numbers = line.split()
+        if verb == "quit":
+            break
+        _say(out, commands[verb](*map(int, numbers)))
 
 
 def _job(formats: Sequence[str]) -> Job:
@@ -220,7 +223,7 @@ def _job(formats: Sequence[str]) -> Job:
     return Job(**vars(parser.parse_args()))
 
 
-def _answers() -> TextIO:
+def answers() -> TextIO:
     """The real standard output; whatever else writes there, C libraries included, lands on stderr from now on."""
     real = os.dup(1)
     os.dup2(2, 1)
@@ -247,7 +250,7 @@ def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
             images += contender.whole(number)
     seconds = time.perf_counter() - started
     cpu_seconds = _tree_cpu_seconds() - cpu_before
-    return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds, **_tree_memory()}
+    return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
 def _check(contender: Contender, number: int) -> dict[str, Any]:
@@ -301,15 +304,3 @@ def _stat(process: int) -> list[str]:
 def _tree_cpu_seconds() -> float:
     """User and system time of the tree, with that of children that have ended."""
     return sum(sum(int(field) for field in _stat(process)[11:15]) for process in _tree()) / TICKS_PER_S
-
-
-def _tree_memory() -> dict[str, float]:
-    """Resident memory of the tree in MiB: `rss` counts a shared page in every process, `pss` once in all."""
-    kib = {"Rss:": 0, "Pss:": 0}
-    for process in _tree():
-        with suppress(OSError):
-            for line in Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-                name, *rest = line.split()
-                if name in kib:
-                    kib[name] += int(rest[0])
-    return {f"{name[:3].lower()}_mib": value * 1024 / BYTES_PER_MIB for name, value in kib.items()}

@@ -27,7 +27,7 @@ def prepare(job: Job) -> Contender:
     """The loader over the files."""
     collate = Collate(decode, finish_for(job.mode, Albumented))
     loader = make_loader(Files(jpeg_files(job)), job, collate_fn=collate)
-    return Contender(title="PyTorch DataLoader, OpenCV, albumentations", batches=epochs(loader))
+    return Contender(batches=epochs(loader))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Pictures:
 def prepare(job: Job) -> Contender:
     """The loader over the files."""
     loader = make_loader(Pictures(jpeg_files(job), job.mode), job)
-    return Contender(title="PyTorch DataLoader, Pillow, torchvision", batches=epochs(loader))
+    return Contender(batches=epochs(loader))
 
 
 if __name__ == "__main__":

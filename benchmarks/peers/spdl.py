@@ -93,7 +93,7 @@ def prepare(job: Job) -> Contender:
     """The pipeline, started."""
     cv2.setNumThreads(1)
     epochs = Epochs(job)
-    return Contender(title="SPDL, simplejpeg", batches=epochs.batches, close=epochs.close)
+    return Contender(batches=epochs.batches, close=epochs.close)
 
 
 if __name__ == "__main__":

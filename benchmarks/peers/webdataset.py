@@ -24,7 +24,7 @@ def prepare(job: Job) -> Contender:
         .batched(job.batch, collation_fn=Collate(decode, finish_for(job.mode, Albumented)), partial=True)
     )
     loader = wds.WebLoader(dataset, batch_size=None, **loader_options(job.workers))
-    return Contender(title="WebDataset, OpenCV, albumentations", batches=epochs(loader))
+    return Contender(batches=epochs(loader))
 
 
 def _is_wanted(name: str) -> bool:

@@ -22,7 +22,6 @@ CHAPTERS: Final[dict[str, Chapter]] = {
     "balance": Chapter("Balancing", "Oversampling a train split with light copies."),
     "loaders": Chapter("Loading", "From records to batches."),
     "augment": Chapter("Augmentation", "Augmentation alone, of decoded images in memory."),
-    "ceiling": Chapter("Does training wait", "The trainer's own epoch beside one prepared batch replayed."),
     "training": Chapter("Training", "Steps of training by architecture: time, memory, and what a step is made of."),
     "inference": Chapter("Inference", "Images a trained network labels per second, and how long an answer takes."),
     "scaling": Chapter("Scaling", "How time and memory grow."),

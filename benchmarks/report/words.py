@@ -16,10 +16,6 @@ PORTUGUESE: Final[dict[str, str]] = {
     "Augmentation alone, of decoded images in memory.": (
         "Somente o aumento de dados, de imagens decodificadas na memória."
     ),
-    "Does training wait": "O treinamento espera?",
-    "The trainer's own epoch beside one prepared batch replayed.": (
-        "A própria época do treinador ao lado de um lote preparado e repetido."
-    ),
     "Training": "Treinamento",
     "Steps of training by architecture: time, memory, and what a step is made of.": (
         "Passos de treinamento por arquitetura: tempo, memória e de que um passo é feito."

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.harness import Measured, in_turn, machine, rate_of, write_result
+from benchmarks.harness import Measured, in_turn, machine, rate_of, said, write_result
 from benchmarks.schema import Case, read_result
 from pipelines.errors import InputError
 from tests.nvml import FakeGpu, FakeNvml, pretend
@@ -29,7 +29,7 @@ def test_a_known_sleep_gives_a_known_time() -> None:
         time.sleep(0.05)
         return 10
 
-    measured = in_turn({"sleep": sleeping}, repeats=3)["sleep"]
+    measured = in_turn({"sleep": sleeping}, repeats=3).measured["sleep"]
     assert len(measured.seconds) == 3
     assert all(0.05 <= seconds < 0.25 for seconds in measured.seconds)
     assert measured.entry("ours").per_s.median <= 200
@@ -42,15 +42,30 @@ def test_contenders_run_in_turn_after_the_warm_up() -> None:
         order.append(name)
         return 1
 
-    measured = in_turn({"a": lambda: noting("a"), "b": lambda: noting("b")}, repeats=2)
+    measured = in_turn({"a": lambda: noting("a"), "b": lambda: noting("b")}, repeats=2).measured
     assert order == ["a", "b"] * 3
     assert {name: len(one.seconds) for name, one in measured.items()} == {"a": 2, "b": 2}
 
 
-def test_another_number_of_items_is_refused() -> None:
+def test_one_that_raises_or_miscounts_is_named_and_the_others_are_measured() -> None:
     counts = iter([3, 4])
-    with pytest.raises(ValueError, match="4 items, and 3 before"):
-        in_turn({"a": lambda: next(counts)}, repeats=1)
+    calls = []
+
+    def raising() -> int:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("no more\npaper")
+        return 1
+
+    measured, failed = in_turn({"raising": raising, "well": lambda: 5, "counts": lambda: next(counts)}, repeats=3)
+    assert failed == {"raising": "no more paper", "counts": "it handled 4 items, and 3 before"}
+    assert list(measured) == ["well"]
+    assert len(measured["well"].seconds) == 3
+    assert len(calls) == 2
+
+
+def test_an_error_without_words_is_named_by_its_kind() -> None:
+    assert said("it", KeyError()) == "KeyError"
 
 
 def test_the_rate_has_quartiles_and_an_interval_around_its_median() -> None:

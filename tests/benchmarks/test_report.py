@@ -71,7 +71,7 @@ def drawn(spec: dict[str, Any], layer: dict[str, Any]) -> list[dict[str, Any]]:
 def test_sections_come_in_order_with_what_is_absent_and_what_is_unknown(document: Document) -> None:
     loaders = [f"Loading, on {CPU}", f"Loading, on {GPU}"]
     assert titles(document) == [
-        "Summary", "Faces", "Balancing", *loaders, "Augmentation", "Does training wait", "Training", "Inference",
+        "Summary", "Faces", "Balancing", *loaders, "Augmentation", "Training", "Inference",
         "Scaling", made.HOSTILE, "How far from the floor", "Machines", "What could not run", "What was not measured",
         "How the numbers are made",
     ]  # fmt: skip
