@@ -7,11 +7,11 @@ step, the gradients are averaged, and the first one writes the seconds of each t
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 
 from benchmarks.harness import Measured, timed
 from benchmarks.processes import run_program
@@ -37,7 +37,7 @@ def train_on(
         words = map(str, (records.resolve(), arch, batch, size_px, steps, repeats, answer))
         launch = ["--standalone", f"--nproc-per-node={processes}", "-m", "benchmarks.ranks"]
         run_program("torch.distributed.run", [*launch, *words])
-        return Measured(batch * processes * steps, json.loads(answer.read_text(encoding="utf-8")))
+        return Measured(**json.loads(answer.read_text(encoding="utf-8")))
 
 
 def main() -> None:
@@ -53,14 +53,22 @@ def main() -> None:
         train = Steps(loader, int(steps))
         learner = Learner.of(Run(config, [], info, {}), fabric, train)
 
-        def turns() -> Iterator[float]:
-            for epoch in range(1, 2 + int(repeats)):
-                fabric.barrier()
-                yield timed(lambda number=epoch: run_epoch(learner, train, number).images)[1]  # type: ignore[misc]
-
-        _warm_up, *seconds = turns()
+        turns = [_turn(fabric, learner, train, epoch) for epoch in range(1, 2 + int(repeats))][1:]
     if fabric.is_global_zero:
-        Path(answer).write_text(json.dumps(seconds), encoding="utf-8")
+        found = {"items": turns[0][0] * fabric.world_size, "seconds": [seconds for _, seconds in turns]}
+        Path(answer).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _turn(fabric: Fabric, learner: Learner, train: Steps, epoch: int) -> tuple[int, float]:
+    """The images of this process, and the seconds until all are through."""
+
+    def work() -> int:
+        images = run_epoch(learner, train, epoch).images
+        fabric.barrier()
+        return images
+
+    fabric.barrier()
+    return timed(work)
 
 
 if __name__ == "__main__":

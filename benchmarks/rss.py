@@ -21,7 +21,7 @@ WATCHED_EVERY_S: Final = 0.05
 
 
 def peak_rss(root: Path, copies: int) -> dict[str, float]:
-    """Peak RSS in MiB of the `parent` and of its largest `worker`; the `faces`, and the `seconds` that they took.
+    """Peak RSS in MiB of the `parent`, its largest `worker` and `all`; the `faces`, and the `seconds` that they took.
 
     Raises:
         ProgramError: it failed.
@@ -60,7 +60,8 @@ def main() -> None:
         with Probe(every_s=WATCHED_EVERY_S) as probe:
             make_shards(config)
     took = probe.reading()
-    found = {"parent": peak_rss_mib(), "worker": took.worker_rss_mib, "faces": faces, "seconds": took.seconds}
+    peaks = {"parent": peak_rss_mib(), "worker": took.worker_rss_mib, "all": took.peak_rss_mib}
+    found = peaks | {"faces": faces, "seconds": took.seconds}
     answer.write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -19,9 +19,10 @@ PHASES: Final = ("wait", "forward", "backward", "optimiser")
 
 
 class Steps(Loader):
-    """The first steps of another loader's epoch, or one batch again and again."""
+    """The first steps of another loader's epoch (all, where it has fewer), or one batch again and again."""
 
     def __init__(self, loader: Loader, steps: int, replayed: Batch | None = None) -> None:
+        steps = min(steps, len(loader))
         super().__init__(loader.config, loader.info, Share(0, steps * loader.config.batch, steps))
         self.drawn = loader.drawn
         self._loader, self._replayed = loader, replayed

@@ -1,0 +1,147 @@
+"""The other suites, run once with little data; what fails in one contender; the command line's exit codes."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import balance, loaders, scaling, training
+from benchmarks.contest import contest
+from benchmarks.images import SHARD_ROWS, make_records
+from benchmarks.peers.run import OWN, Rival
+from benchmarks.processes import ProgramError, run_program
+from benchmarks.schema import Axis, Case, read_result
+from benchmarks.stages import CURVES, Place, stage_case
+from benchmarks.suite import Suite, numbers, run_alone
+from benchmarks.watch import measures_of
+from pipelines.probe import GpuReading, Reading
+
+
+def a_reading(cpu_s: float, pss: float | None, gpu: GpuReading | None = None) -> Reading:
+    return Reading(seconds=2.0, cpu_s=cpu_s, peak_rss_mib=100 * cpu_s, peak_pss_mib=pss, worker_rss_mib=None, gpu=gpu)
+
+
+def test_readings_become_measures_and_what_was_not_measured_stays_none() -> None:
+    gpu = dict.fromkeys(GpuReading.__dataclass_fields__) | {"energy_j": 30.0, "memory_mib": 512.0}
+    measures = measures_of([a_reading(1, 5), a_reading(3, None, GpuReading(**gpu)), a_reading(2, 7)], 500)  # type: ignore[arg-type]
+    assert measures == {
+        "cpu_s_per_1000": 4.0, "rss_mib": 300, "pss_mib": 7, "worker_rss_mib": None, "gpu_memory_mib": 512.0,
+        "gpu_utilisation": None, "power_w": None, "joules_per_1000": 60.0,
+    }  # fmt: skip
+
+
+def test_a_program_that_fails_says_its_last_line_and_one_that_works_what_it_took() -> None:
+    with pytest.raises(ProgramError, match=r"^json.tool ended with 2: .*no such file"):
+        run_program("json.tool", ["no such file"])
+    assert run_program("timeit", ["-n", "1", "-r", "1", "sum(range(10_000_000))"]).cpu_s > 0.05
+
+
+def test_every_contender_of_balance_makes_as_many_copies(tmp_path: Path) -> None:
+    records = tmp_path / balance.DATASET / "preprocessed"
+    make_records(records, np.array([0] * 12 + [1, 2, 3, 4, 5, 6] * 2), {"shard_rows": SHARD_ROWS})
+    case = balance.balance_case(records, repeats=1)
+    assert not case.failed
+    assert {name: entry.items for name, entry in case.contenders.items()} == dict.fromkeys(
+        (balance.OURS, balance.ONE, balance.PLAIN), 60
+    )
+    assert all((entry.measures["rss_mib"] or 0) > 50 for entry in case.contenders.values())
+
+
+def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tmp_path: Path) -> None:
+    table = {
+        "absent": Rival("nowhere", "jpeg", OWN),
+        "fastfer, resident": Rival("ours", "resident", OWN),
+        "fastfer, dali": Rival("ours", "dali", OWN),
+    }
+    case = contest(
+        table, "decode", title="made", how="by a test",
+        ours="fastfer, dali", source=few, work=tmp_path, repeats=1, batch=16, only="absent|*resident",
+    )  # fmt: skip
+    assert list(case.contenders) == ["fastfer, resident"]
+    assert case.ours == "fastfer, resident"  # since the other one was not asked for
+    assert "nowhere jpeg has ended" in case.failed["absent"]
+    measures = case.contenders["fastfer, resident"].measures
+    assert all((measures[name] or 0) > 0 for name in ("first_epoch_s", "pss_mib", "rss_mib", "mean"))
+    assert measures["gpu_memory_mib"] is None
+
+
+@pytest.mark.parametrize("curve", [CURVES[0], CURVES[-1]], ids=lambda curve: curve.title)
+def test_a_place_of_a_curve_is_a_case(curve, tmp_path: Path) -> None:
+    case = stage_case(curve, Place(images=32, batch=16, workers=1), tmp_path, repeats=1)
+    assert not case.failed
+    assert list(case.contenders) == list(curve.contenders)
+    assert case.axis == Axis(name=curve.axis, value={"images": 32, "workers": 1}[curve.axis])
+
+
+def test_a_shard_stage_that_fails_is_named(tmp_path: Path) -> None:
+    case = scaling.faces_case(tmp_path, 1, repeats=1)
+    assert not case.contenders
+    assert "FileNotFoundError" in case.failed["fastfer"]
+
+
+@pytest.mark.parametrize(("cores", "places"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (8, (1, 2, 4, 8))])
+def test_workers_are_doubled_up_to_all(cores: int, places: tuple[int, ...]) -> None:
+    assert scaling.doubled(cores) == places
+
+
+def test_lists_of_numbers() -> None:
+    assert numbers("1,16 64") == (1, 16, 64)
+    for text in ("", "0", "1,1", "a", "-1", "1.5"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            numbers(text)
+
+
+def a_case(_settings: argparse.Namespace) -> Iterator[Case]:
+    yield Case(title="made", unit="images", how="by a test", ours="us", settings={}, contenders={}, failed={"us": "no"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["training", "--bogus", "1"],
+        ["training", "--archs", "no_such_network"],
+        ["inference", "--archs", "no_such_network"],
+        ["training", "--precisions", "64"],
+        ["augment", "--batches", "0"],
+        ["nothing"],
+        ["faces", "--quick", "2"],
+        [],
+    ],
+)
+def test_wrong_use_ends_with_2(
+    words: list[str], few: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if words and words[0] == "training":
+        words = [*words, "--data", str(few.parents[1]), "--images", "48"]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_loaders_with_ceiling_is_the_training_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert loaders.SUITE.instead == {"ceiling": training.SUITE}
+    suite = replace(loaders.SUITE, instead={"ceiling": replace(training.SUITE, run=a_case)})
+    monkeypatch.setattr(sys, "argv", ["loaders", "--ceiling", "1", "--quick", "1", "--results", str(tmp_path)])
+    run_alone(suite)
+    (path,) = tmp_path.iterdir()
+    result = read_result(path)
+    assert (result.suite, result.quick, result.cases[0].failed) == ("training", True, {"us": "no"})
+
+
+def test_all_goes_on_after_a_suite_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def failing(_settings: argparse.Namespace) -> Iterator[Case]:
+        raise RuntimeError("no room")
+
+    suites = [Suite(name, "made", (), (), run) for name, run in (("bad", failing), ("good", a_case))]
+    monkeypatch.setattr(program, "SUITES", suites)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "all", "--results", str(tmp_path)])
+    with pytest.raises(SystemExit, match="these suites failed: bad"):
+        program.main()
+    assert [read_result(path).suite for path in tmp_path.iterdir()] == ["good"]

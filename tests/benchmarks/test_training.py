@@ -1,0 +1,91 @@
+"""The training suite, run once: three contenders, a step's parts that make up the whole, and what a rate comes to."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import scaling
+from benchmarks.peak import peak_flops
+from benchmarks.processes import ProgramError
+from benchmarks.steps import PHASES, Steps, run_epoch, split
+from benchmarks.training import DATALOADER, EPOCH_IMAGES, OURS, REPLAY, training_case, training_config
+from fastfer.training.fit import start_fabric
+from fastfer.training.learner import Learner
+from fastfer.training.run import Run
+from pipelines.loaders import Batch, open_loader
+from pipelines.records import read_info
+
+SMALL = {"precision": "32", "loader": "resident", "batch": 8, "image_size": 64}
+
+
+class Slow(Steps):
+    """Its batches come late."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in super().__iter__():
+            time.sleep(0.3)
+            yield batch
+
+
+def test_three_contenders_train_one_network(few: Path) -> None:
+    config = training_config(few, "resnet10t", workers=0, **SMALL)
+    case = training_case(few, config, steps=2, repeats=2)
+    assert not case.failed
+    assert {name: entry.role for name, entry in case.contenders.items()} == {
+        OURS: "ours", REPLAY: "limit", DATALOADER: "peer",
+    }  # fmt: skip
+    for entry in case.contenders.values():
+        assert entry.items == 16
+        assert len(entry.seconds) == 2
+        assert sum(entry.measures[f"{phase}_share"] or 0 for phase in PHASES) == pytest.approx(1)
+        assert 0 < (entry.measures["mfu"] or 0) < 1
+        assert entry.measures["cpu_s_per_1000"]
+        assert entry.measures["rafdb_epoch_s"] == pytest.approx(EPOCH_IMAGES["rafdb_epoch_s"] / entry.per_s.median)
+        if not torch.cuda.is_available():
+            assert entry.measures["gpu_memory_mib"] is entry.measures["allocated_mib"] is None
+
+
+def test_the_parts_of_a_step_make_up_the_whole_and_a_slow_loader_is_waited_for(few: Path) -> None:
+    config = training_config(few, "resnet10t", **SMALL)
+    fabric = start_fabric(config)
+    with open_loader(config.loader_config(few, "train", str(fabric.device))) as loader:
+        steps = Slow(loader, 3)
+        learner = Learner.of(Run(config, [], read_info(few), {}), fabric, steps)
+        run_epoch(learner, steps, 1)
+        started = time.perf_counter()
+        seconds = split(learner, steps, 2)
+        whole = time.perf_counter() - started
+    assert sum(seconds.values()) == pytest.approx(whole, rel=0.1)
+    assert all(seconds[phase] > 0 for phase in PHASES)
+    assert seconds["wait"] > 0.25  # the first batch comes after 0.3 s, whatever a step takes
+
+
+def test_steps_are_no_more_than_the_loader_has(few: Path) -> None:
+    config = training_config(few, "resnet10t", **SMALL)
+    with open_loader(config.loader_config(few, "train")) as loader:
+        assert len(Steps(loader, 4)) == 4
+        assert len(Steps(loader, 100)) == len(loader) == 6
+
+
+def test_the_peak_is_measured() -> None:
+    assert peak_flops("cpu", "32-true") > 1e9
+
+
+def test_several_processes_train_together(few: Path) -> None:
+    case = scaling.gpus_case(few, "resnet10t", 2, batch=4, size_px=32, steps=2, repeats=2)
+    assert not case.failed
+    assert case.contenders[OURS].items == 2 * 4 * 2
+    assert len(case.contenders[OURS].seconds) == 2
+
+
+def test_processes_that_fail_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise ProgramError("torch.distributed.run ended with 1: no port is free")
+
+    monkeypatch.setattr(scaling, "train_on", failing)
+    case = scaling.gpus_case(tmp_path, "resnet10t", 2, batch=4, size_px=32, steps=2, repeats=1)
+    assert not case.contenders
+    assert case.failed == {OURS: "torch.distributed.run ended with 1: no port is free"}
