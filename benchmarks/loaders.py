@@ -22,7 +22,7 @@ LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded imag
 """Contenders that are timed over the large set too: those that hold decoded images."""
 OURS: Final[Mapping[Mode, str]] = {"decode": "fastfer, resident", "augment": "fastfer, resident, compiled"}
 """Whom the others are compared with."""
-QUICK: Final = "fastfer, resident|fastfer, dali|PyTorch DataLoader, OpenCV*|limit: memcpy"
+QUICK: Final = "fastfer, resident|PyTorch DataLoader, OpenCV*|limit: memcpy"
 """Those of a quick run: they start in seconds."""
 TITLES: Final[Mapping[Mode, str]] = {
     "decode": "From records to uint8 batches",
