@@ -132,33 +132,46 @@ def _straight(ours: str, rows: list[Row], *, in_proportion: bool) -> Mapping[flo
 
 def architecture_figures(name: str, found: Found, _: Locale) -> list[Figure]:
     """Rates, time and memory by architecture, where a result has several: a band for each, a bar for each contender."""
-    cases = {str(case.settings[ARCH]): case for case in found.result.cases if ARCH in case.settings and not case.axis}
-    if len(cases) < 2:
-        return []
-    picked = {"rates": {arch: _rates(case) for arch, case in cases.items()}}
-    picked |= {key: {arch: _measured(case, key) for arch, case in cases.items()} for key in COSTS}
-    figures = []
-    for key, values in picked.items():
-        rows = [
-            {"what": arch, "series": contender, "value": value}
-            for arch, of_arch in values.items()
-            for contender, value in of_arch.items()
-        ]
-        series = tuple(dict.fromkeys(contender for of_arch in values.values() for contender in of_arch))
-        if rows:
-            unit = next(iter(cases.values())).unit
-            title = _(PER_SECOND[unit]) if key == "rates" else measure_title(key, _)
-            figures.append(
-                Figure(
-                    name=f"{name} by architecture {key}",
-                    title=_("By architecture: {what}", what=title),
-                    note=_("Medians, higher is better ↑.") if key == "rates" else _("Lower is better ↓."),
-                    subject=found.label,
-                    spec=bars_spec(rows, series=series, whats=list(cases), title=title, number_format=",.3~r", _=_),
-                    legend=series,
-                )
-            )
-    return figures
+    return [
+        figure
+        for family, cases in _families(found).items()
+        for key in ("rates", *COSTS)
+        if (figure := _architecture_figure(name, family, cases, key, found.label, _)) is not None
+    ]
+
+
+def _families(found: Found) -> dict[str, dict[str, Case]]:
+    """Cases that differ in the architecture alone, by their titles without it; each by architecture."""
+    families: dict[str, dict[str, Case]] = {}
+    for case in found.result.cases:
+        if ARCH in case.settings and not case.axis:
+            arch = str(case.settings[ARCH])
+            family = " ".join(word for word in case.title.replace(",", " ").split() if word != arch)
+            families.setdefault(family, {})[arch] = case
+    return {family: cases for family, cases in families.items() if len(cases) > 1}
+
+
+def _architecture_figure(
+    name: str, family: str, cases: Mapping[str, Case], key: str, subject: str, _: Locale
+) -> Figure | None:
+    """One of the rates or a measure; None where it was not measured."""
+    rows = [
+        {"what": arch, "series": contender, "value": value}
+        for arch, case in cases.items()
+        for contender, value in (_rates(case) if key == "rates" else _measured(case, key)).items()
+    ]
+    if not rows:
+        return None
+    series = tuple(dict.fromkeys(str(row["series"]) for row in rows))
+    what = _(PER_SECOND[next(iter(cases.values())).unit]) if key == "rates" else measure_title(key, _)
+    return Figure(
+        name=f"{name} {family} by architecture {key}",
+        title=_("{case}, by architecture: {what}", case=family, what=what),
+        note=_("Medians, higher is better ↑.") if key == "rates" else _("Lower is better ↓."),
+        subject=subject,
+        spec=bars_spec(rows, series=series, whats=list(cases), title=what, number_format=",.3~r", _=_),
+        legend=series,
+    )
 
 
 def _rates(case: Case) -> dict[str, float]:

@@ -148,7 +148,7 @@ PORTUGUESE: Final[dict[str, str]] = {
     "Dashed: ours at the first place, unchanged from there.": (
         "Tracejado: o nosso no primeiro ponto, daí sem mudança."
     ),
-    "By architecture: {what}": "Por arquitetura: {what}",
+    "{case}, by architecture: {what}": "{case}, por arquitetura: {what}",
     "{name} by {axis}": "{name} por {axis}",
     "CPU time per 1,000": "Tempo de CPU por 1.000",
     "First epoch": "Primeira época",

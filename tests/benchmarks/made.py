@@ -78,12 +78,13 @@ def scaling() -> Result:
 
 
 def training() -> Result:
-    def of(arch: str, memory: float | None) -> Case:
+    def of(arch: str, memory: float | None, precision: str = "") -> Case:
         measures = {"allocated_mib": memory, "rafdb_epoch_s": 12.5, "mfu": 0.31}
         contenders = {"ours": entry("ours", [0.5, 0.6], measures=measures), "plain": entry("peer", [0.9, 0.8])}
-        return case(f"Training {arch}", contenders, settings={"arch": arch, "batch": 16})
+        return case(f"Training {arch}{precision}", contenders, settings={"arch": arch, "batch": 16})
 
-    return result("training", of("resnet", 812.5), of("vit", 2048.25), device="Made GPU 80GB", driver="555", cores=16)
+    both = [of("resnet", 812.5), of("vit", 2048.25), of("resnet", 512.5, ", bf16"), of("vit", 999.0, ", bf16")]
+    return result("training", *both, device="Made GPU 80GB", driver="555", cores=16)
 
 
 def write_all(folder: Path) -> Path:

@@ -167,10 +167,12 @@ def test_cases_along_an_axis_become_curves_with_a_straight_line(document: Docume
 
 def test_architectures_stand_side_by_side(document: Document) -> None:
     figures = {figure.title: figure for figure in section(document, "Training").figures}
-    spec = figures["By architecture: Peak GPU memory allocated (torch), MiB"].spec
+    spec = figures["Training, by architecture: Peak GPU memory allocated (torch), MiB"].spec
     assert [(row["what"], row["value"]) for row in drawn(spec, spec)] == [("resnet", 812.5), ("vit", 2048.25)]
-    assert "By architecture: Epoch of RAF-DB's size, s" in figures
-    assert "By architecture: images a second" in figures
+    assert "Training, by architecture: Epoch of RAF-DB's size, s" in figures
+    assert "Training, by architecture: images a second" in figures
+    assert "Training bf16, by architecture: images a second" in figures
+    assert spec["datasets"] != figures["Training bf16, by architecture: images a second"].spec["datasets"]
 
 
 @pytest.mark.parametrize("width", [1200, 390])
