@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import fields
 
 import psutil
@@ -50,6 +50,41 @@ def child() -> Iterator[subprocess.Popen[str]]:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         yield process
+
+
+PARENT = f"""
+import subprocess, sys
+input()
+child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+print(child.stdout.readline(), end="", flush=True)
+input()
+child.communicate()
+print("ended", flush=True)
+sys.stdin.read()
+"""
+
+
+class Parent:
+    """A process that makes a `child` of its own when it is told so: this one has other children, of other tests."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.pid, self._process = process.pid, process
+
+    def tell(self, answer: str) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == f"{answer}\n"
+
+
+@contextmanager
+def parent() -> Iterator[Parent]:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield Parent(process)
+        process.communicate()
 
 
 def children_cpu_s() -> float:
@@ -317,18 +352,17 @@ def test_facts_for_a_result_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_living_child_counts_with_its_memory_and_time() -> None:
-    ours, before = time.process_time(), children_cpu_s()
-    with ExitStack() as ends:
+    before = children_cpu_s()
+    with parent() as process:
         started = time.perf_counter()
-        with Probe() as probe:
+        with Probe(pid=process.pid) as probe:
             inside = time.perf_counter()
-            process = ends.enter_context(child())
+            process.tell("ready")
             left = time.perf_counter()
         ended = time.perf_counter()
-        process.communicate()
+        process.tell("ended")
     reading = probe.reading()
-    most_s = time.process_time() - ours + children_cpu_s() - before
-    assert BURNT_S - 2 * TICK_S <= reading.cpu_s <= most_s + 4 * TICK_S
+    assert BURNT_S - 2 * TICK_S <= reading.cpu_s <= children_cpu_s() - before + 4 * TICK_S
     assert reading.worker_rss_mib is not None
     assert ALLOCATED_MIB < reading.worker_rss_mib < 2 * ALLOCATED_MIB
     assert reading.peak_rss_mib > reading.worker_rss_mib
@@ -339,20 +373,27 @@ def test_a_living_child_counts_with_its_memory_and_time() -> None:
 
 
 def test_an_ended_child_counts_with_its_time_and_what_was_seen_of_its_memory() -> None:
-    ours, before = time.process_time(), children_cpu_s()
-    with Probe(every_s=0.01) as probe:
-        with child() as process:
-            deadline = time.monotonic() + 60
-            while (probe.reading().worker_rss_mib or 0) < ALLOCATED_MIB:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            process.communicate()
-        assert process.returncode == 0
+    before = children_cpu_s()
+    with parent() as process, Probe(pid=process.pid, every_s=0.01) as probe:
+        process.tell("ready")
+        deadline = time.monotonic() + 60
+        while (probe.reading().worker_rss_mib or 0) < ALLOCATED_MIB:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.tell("ended")
     reading = probe.reading()
-    ended_s = children_cpu_s() - before
-    assert ended_s - 2 * TICK_S <= reading.cpu_s <= time.process_time() - ours + ended_s + 4 * TICK_S
+    assert BURNT_S - 2 * TICK_S <= reading.cpu_s <= children_cpu_s() - before + 4 * TICK_S
     assert reading.worker_rss_mib is not None
     assert ALLOCATED_MIB < reading.worker_rss_mib < 2 * ALLOCATED_MIB
+
+
+def test_this_process_is_the_root_unless_told_otherwise() -> None:
+    before = time.process_time()
+    with Probe() as probe:
+        while time.process_time() - before < BURNT_S:
+            pass
+    assert probe.reading().cpu_s >= BURNT_S - 2 * TICK_S
+    assert probe.reading().peak_rss_mib > psutil.Process().memory_info().rss / 2**20 / 2
 
 
 def test_the_tree_of_another_process() -> None:
@@ -395,11 +436,13 @@ def test_pss_is_read_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil.Process, "memory_full_info", lambda of: (looked.append(of), told(of))[1])
     children = psutil.Process.children
     monkeypatch.setattr(psutil.Process, "children", lambda of, **how: (sampled.append(of), children(of, **how))[1])
-    with Probe(every_s=0.001) as probe:
-        deadline = time.monotonic() + 60
-        while len(sampled) < 20:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+    with child() as process:
+        with Probe(pid=process.pid, every_s=0.001) as probe:
+            deadline = time.monotonic() + 60
+            while len(sampled) < 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+        process.communicate()
     assert len(looked) <= 3 + probe.reading().seconds  # at both ends, and once a second
 
 
