@@ -30,19 +30,18 @@ LARGEST: Final = 0.5
 """Share of the largest class; the other six share the rest."""
 CORES: Final = os.cpu_count() or 1
 OURS: Final = "fastfer"
-ONE: Final = "fastfer, one worker"
 PLAIN: Final = "plain loop (OpenCV, albumentations)"
 Work = Callable[[Path], Reading]
 """Balances into a new folder."""
 
 
-def with_fastfer(records: Path, workers: int) -> tuple[Work, Callable[[Path], int]]:
+def with_fastfer(records: Path) -> tuple[Work, Callable[[Path], int]]:
     """`make balance`, and how its copies are counted."""
 
     def work(out: Path) -> Reading:
         (out / DATASET).mkdir(parents=True)
         (out / DATASET / "preprocessed").symlink_to(records.resolve())
-        return run_program("fastfer", ["balance", "--dataset", DATASET, "--out", str(out), "--workers", str(workers)])
+        return run_program("fastfer", ["balance", "--dataset", DATASET, "--out", str(out), "--workers", str(CORES)])
 
     def count(out: Path) -> int:
         return read_manifest(out / DATASET / "augmented").filter(pl.col("copy").is_not_null()).height
@@ -66,8 +65,7 @@ def balance_case(records: Path, *, repeats: int) -> Case:
     sizes = read_manifest(records)["label"].value_counts()["count"]
     lacking = int((sizes.max() - sizes).sum())
     works = {
-        OURS: with_fastfer(records, CORES),
-        ONE: with_fastfer(records, 1),
+        OURS: with_fastfer(records),
         PLAIN: with_plain_loop(files / "train"),
     }
     readings: dict[str, list[Reading]] = {name: [] for name in works}

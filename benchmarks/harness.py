@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -75,11 +76,16 @@ def rate_of(items: int, seconds: Sequence[float]) -> Rate:
     The interval of the median is a percentile bootstrap over the repetitions (Efron and Tibshirani, 1993); of few
     repetitions it is simply their range.
     """
-    rates = items / np.asarray(seconds)
-    drawn = np.random.default_rng(0).choice(rates, (RESAMPLES, len(rates)))
-    low, high = (float(bound) for bound in np.percentile(np.median(drawn, axis=1), [2.5, 97.5]))
-    q25, median, q75 = (float(value) for value in np.percentile(rates, [25, 50, 75]))
+    low, high = (float(bound) for bound in np.percentile(drawn_medians(items, seconds), [2.5, 97.5]))
+    q25, median, q75 = (float(value) for value in np.percentile(items / np.asarray(seconds), [25, 50, 75]))
     return Rate(median=median, q25=q25, q75=q75, low=low, high=high)
+
+
+def drawn_medians(items: int, seconds: Sequence[float], seed: int = 0) -> NDArray[np.float64]:
+    """Median rates of `RESAMPLES` draws of the repetitions, with replacement."""
+    rates = items / np.asarray(seconds)
+    drawn = np.random.default_rng(seed).choice(rates, (RESAMPLES, len(rates)))
+    return np.asarray(np.median(drawn, axis=1))
 
 
 class Turns(NamedTuple):
@@ -123,6 +129,7 @@ def _rounds(names: Iterable[str], count: int, turn: Callable[[str, int], None]) 
     """Give each its turn in every round; who raised an exception, and what it said, has no more turns."""
     failed: dict[str, str] = {}
     for number in range(count):
+        OUT.print(f"round {number + 1} of {count}", style="dim", highlight=False)
         for name in [name for name in names if name not in failed]:
             try:
                 turn(name, number)

@@ -47,7 +47,10 @@ def run_program(module: str, arguments: Sequence[str], *, python: Path = Path(sy
             process.wait()
         if process.returncode:
             raise ProgramError(f"{module} ended with {process.returncode}: {_last(words)}")
-        return replace(watching.reading(), cpu_s=_children_s() - before_s)  # the probe misses its last moments
+        seen = watching.reading()
+        # The system tells of the program's last moments, which the probe misses; the probe of what nobody waited for,
+        # such as the workers of a fork server.
+        return replace(seen, cpu_s=max(seen.cpu_s, _children_s() - before_s))
 
 
 def _children_s() -> float:

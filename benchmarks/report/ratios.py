@@ -3,9 +3,8 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.harness import RESAMPLES
+from benchmarks.harness import drawn_medians
 from benchmarks.schema import Case, Entry
 from fastfer.report.runs import Interval
 
@@ -24,15 +23,9 @@ def ratio(above: Entry, below: Entry) -> Interval:
     anew with replacement, each contender's by themselves, and the ratio of the medians is taken, 2,000 times over. It
     knows the spread of the repetitions and nothing else; of two or three of them it is about their range.
     """
-    drawn = _medians(above, 0) / _medians(below, 1)
+    drawn = drawn_medians(above.items, above.seconds, 0) / drawn_medians(below.items, below.seconds, 1)
     low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))
     return {"value": above.per_s.median / below.per_s.median, "low": low, "high": high}
-
-
-def _medians(entry: Entry, seed: int) -> NDArray[np.float64]:
-    rates = entry.items / np.asarray(entry.seconds)
-    drawn = np.random.default_rng(seed).choice(rates, (RESAMPLES, len(rates)))
-    return np.asarray(np.median(drawn, axis=1))
 
 
 def fastest_peer(case: Case) -> str | None:

@@ -4,13 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from benchmarks.harness import QUICK_RESULTS, RESULTS
 from benchmarks.schema import read_result
 from fastfer.cli.console import say, show_table, track
 from fastfer.cli.verbs import Option, Verb, switch, words
 
 REPOSITORY: Final = Path(__file__).parents[2]
-COMMITTED: Final = Path("benchmarks/results")
-LOCAL: Final = Path("data/bench/results")
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -23,7 +22,7 @@ def _report(arguments: argparse.Namespace) -> None:
     page = write_performance_report(document, arguments.out, source=", ".join(map(str, folders)), track=track)
     say(f"report: {page}")
     if arguments.write_docs:
-        for path in write_docs(REPOSITORY, REPOSITORY / COMMITTED):
+        for path in write_docs(REPOSITORY, REPOSITORY / RESULTS):
             say(f"written: {path.relative_to(REPOSITORY)}")
 
 
@@ -56,7 +55,7 @@ VERBS: Final = (
         "report",
         "Make the performance section from all results: a page, figures, tables as CSV and LaTeX, and Markdown.",
         (
-            Option("results", "folders of results", words, (str(COMMITTED), str(LOCAL))),
+            Option("results", "folders of results", words, (str(RESULTS), str(QUICK_RESULTS))),
             Option("out", "folder of the report", Path, Path("reports/performance")),
             Option("locale", "language of the report: en or pt", str, "en"),
             Option("write-docs", "1: rewrite the tables in the documentation, from committed results", switch, False),

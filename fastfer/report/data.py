@@ -6,6 +6,7 @@ It shows what is there. Measuring photographs for the first time can take long, 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fastfer.analysis.photographs import PHOTOGRAPHS_NAME
 from fastfer.datasets import DATASETS, Source
@@ -17,6 +18,9 @@ from fastfer.report.runs import Run
 from fastfer.report.selection import funnel_section
 from pipelines.progress import Track
 
+SEED: Final = 0
+"""Of the faces that are shown, as `make eda` has it by default."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataFolders:
@@ -24,7 +28,6 @@ class DataFolders:
 
     data_root: Path
     shards: Path
-    seed: int = 0
     workers: int = 2
 
 
@@ -41,7 +44,7 @@ def data_sections(runs: Sequence[Run], folders: DataFolders | None, track: Track
         return {"data": Section(title=_("The data"), missing=missing)}
     sections = [
         *(funnel_section(folders.shards, name, _) for name in names),
-        *eda_sections(subjects, folders.shards, folders.seed, track, _),
+        *eda_sections(subjects, folders.shards, SEED, track, _),
     ]
     return {f"data-{number}": section for number, section in enumerate(sections, 1)}
 

@@ -208,5 +208,9 @@ class GpuProbe:
 
 
 def _sum_mib(sizes: Iterable[int | None]) -> float | None:
-    known = list(sizes)
-    return None if None in known else sum(known) / MIB or None  # type: ignore[arg-type]
+    total = 0
+    for size in sizes:
+        if size is None:
+            return None
+        total += size
+    return total / MIB or None

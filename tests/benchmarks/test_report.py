@@ -17,7 +17,7 @@ from benchmarks.report.found import CHAPTERS, find_results
 from benchmarks.report.markdown import escaped
 from benchmarks.report.ratios import bound, ratio
 from benchmarks.report.sections import make_performance_report
-from benchmarks.report.verbs import COMMITTED, REPOSITORY
+from benchmarks.report.verbs import REPOSITORY, RESULTS
 from benchmarks.report.write import write_performance_report
 from benchmarks.schema import MEASURES
 from fastfer.report.document import Document
@@ -297,7 +297,7 @@ def test_the_documentation_is_written_and_then_stays(tmp_path: Path) -> None:
 
 
 def test_the_committed_documentation_says_what_the_committed_results_say() -> None:
-    for path, text in docs_texts(REPOSITORY, REPOSITORY / COMMITTED).items():
+    for path, text in docs_texts(REPOSITORY, REPOSITORY / RESULTS).items():
         told = path.read_text(encoding="utf-8")
         assert told == text, f"{path.name} is out of date: make bench-report"
 

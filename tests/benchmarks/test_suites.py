@@ -47,7 +47,7 @@ def test_every_contender_of_balance_makes_as_many_copies(tmp_path: Path) -> None
     case = balance.balance_case(records, repeats=1)
     assert not case.failed
     assert {name: entry.items for name, entry in case.contenders.items()} == dict.fromkeys(
-        (balance.OURS, balance.ONE, balance.PLAIN), 60
+        (balance.OURS, balance.PLAIN), 60
     )
     assert all((entry.measures["rss_mib"] or 0) > 50 for entry in case.contenders.values())
 
