@@ -29,7 +29,7 @@ from fastfer.models import ARCHITECTURES, flops_per_image, timm_name
 from fastfer.training.fit import start_fabric
 from fastfer.training.learner import Learner
 from fastfer.training.run import Run
-from pipelines.augment import OnlinePolicy
+from pipelines.augment.online import OnlinePolicy
 from pipelines.loaders import open_loader
 from pipelines.probe import reset_peaks
 from pipelines.records import read_info

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -21,9 +21,10 @@ from fastfer.variants import (
     build_variant,
     copied_shard,
     cut,
+    expect_work,
     open_records,
 )
-from pipelines.augment import LIGHT, augment_copy
+from pipelines.augment import LIGHT
 from pipelines.progress import Track, untracked
 from pipelines.records import (
     DatasetInfo,
@@ -35,6 +36,9 @@ from pipelines.records import (
     read_manifest,
     write_shard,
 )
+
+WORKERS_NEED: Final = ("cv2", "fastfer.balance", "pipelines.augment.offline")
+"""The slow imports of a shard's maker."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +64,7 @@ def balance(config: BalanceConfig, track: Track = untracked) -> DatasetInfo:
     """
     source = config.out / config.dataset / "preprocessed"
     info = open_records(config.out, config.dataset, "preprocessed")
+    expect_work(config.folder, "local", WORKERS_NEED)
     manifest = _with_copies(read_manifest(source), config.seed)
     settings = {
         "seed": config.seed,
@@ -135,6 +140,10 @@ def _make_shard(job: ShardJob) -> ShardResult:
 
 def _sample(source: Path, row: dict[str, Any], job: ShardJob) -> Sample:
     """An original as it is, or the light copy that the row asks for."""
+    from pipelines.augment.offline import (
+        augment_copy,
+    )  # takes seconds: workers are forked with it, the parent needs none
+
     original = _reader(source, row["shard"]).read(row["position"])
     if row["copy"] is None:
         return original

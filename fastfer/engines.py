@@ -9,13 +9,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import forkserver, get_context, parent_process
-from multiprocessing.context import ForkServerContext
 from typing import Any, Final, TypeVar
 
 from pipelines.errors import InputError
@@ -30,8 +30,7 @@ RETRIES: Final = 3
 M_MMAP_THRESHOLD: Final = -3
 """`mallopt`'s name for it, from glibc's malloc.h."""
 LARGE_BUFFER_BYTES: Final = 12_000_000
-PRELOADED: Final = ("cv2", "fastfer.shards", "fastfer.faces.mtcnn")
-"""Slow imports of the jobs there are; what is missing here a worker imports itself."""
+ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 REACHED_WITHIN_S: Final = 10.0
 
 
@@ -45,7 +44,10 @@ def run_local(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
         return
     todo = iter(jobs)
     pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=_server(), initializer=_start_worker, initargs=(dict(os.environ),)
+        min(workers, len(jobs)),
+        mp_context=get_context("forkserver"),
+        initializer=_start_worker,
+        initargs=(dict(os.environ),),
     )
     try:
         waiting = {pool.submit(make, job): job for job in islice(todo, workers + JOBS_AHEAD)}
@@ -64,17 +66,14 @@ def run_local(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int) 
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _server() -> ForkServerContext:
-    """Processes are forked from a clean one that has imported what all of them need, once: torch takes seconds."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    return context
+def get_ready(engine: str, modules: Sequence[str]) -> None:
+    """Begin what takes the engine seconds, while the caller still has other work.
 
-
-def get_ready(engine: str) -> None:
-    """Begin what takes the engine seconds, while the caller still has other work."""
+    Local processes are forked from a clean one, which imports here, once, the `modules` that their jobs need. Only the
+    first call in a process counts; what is missing then a worker imports itself.
+    """
     if engine == "local":
-        _server()
+        get_context("forkserver").set_forkserver_preload(list(modules))
         forkserver.ensure_running()
 
 
@@ -100,10 +99,11 @@ def use_one_thread() -> None:
     learns to keep them, falls into pieces, and grew by half over 4,000 images (1.2 to 1.8 GiB).
     """
     import cv2
-    import torch
 
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    os.environ.update(ONE_THREAD)  # for libraries that are imported later
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
     if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES)
 

@@ -25,7 +25,8 @@ from fastfer.models import build_model, parameter_count
 from fastfer.shards import ShardConfig
 from fastfer.training.log import median_speed
 from fastfer.training.run import read_json
-from pipelines.augment import LIGHT, augment_copy
+from pipelines.augment import LIGHT
+from pipelines.augment.offline import augment_copy
 from pipelines.errors import InputError
 from pipelines.records import encode_jpeg
 

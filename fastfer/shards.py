@@ -14,14 +14,13 @@ from fastfer.datasets import Reading, Source, find_dataset, read
 from fastfer.datasets.duplicates import group_images, near_duplicates
 from fastfer.datasets.fingerprints import FINGERPRINTS_NAME, fingerprint_images
 from fastfer.datasets.splits import split_rows
-from fastfer.engines import ENGINES, get_ready
+from fastfer.engines import ENGINES
 from fastfer.faces.detect import DETECTORS, detector_version
 from fastfer.faces.extract import COLORS, OUTCOME_SCHEMA, SAMPLE_KNOWS, Extracted, FaceSettings, extract
-from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut
+from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut, expect_work
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, sha256, write_shard
-from pipelines.records.format import INFO_NAME
 
 CHOICES: Final = {
     "variant": ("preprocessed", "raw"),
@@ -37,6 +36,9 @@ RANGES: Final = {
     "min_iou": (0.05, 0.95),
     "workers": (1, 256),
 }
+
+WORKERS_NEED: Final = ("cv2", "fastfer.shards", "fastfer.faces.mtcnn", "scipy.optimize")
+"""The slow imports of a shard's maker."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,8 +138,7 @@ def make_shards(
     faces = config.face_settings(cropped=reading.cropped)
     say(f"{config.dataset} in {config.data_root}: {reading.layout}; {len(reading.rows)} rows")
     say(f"detector: {faces.detector} on {faces.device}" if faces.detector else "no detection: faces as they are given")
-    if not (config.folder / INFO_NAME).is_file():
-        get_ready(config.engine)
+    expect_work(config.folder, config.engine, WORKERS_NEED)
     rows = split_reading(reading, config, track)
     settings = _settings(config, reading, rows, faces)
     task = settings | {"data_root": config.data_root, "faces": faces, "threads": _threads(config)}

@@ -5,7 +5,7 @@ A shard is a pure function of its job, so it does not matter which process makes
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import polars as pl
 
 from fastfer import __version__
 from fastfer.datasets import find_dataset
-from fastfer.engines import ENGINES
+from fastfer.engines import ENGINES, get_ready
 from fastfer.labels import CLASSES
 from pipelines.errors import InputError
 from pipelines.progress import Track
@@ -114,6 +114,12 @@ class VariantPlan:
     manifest: pl.DataFrame
     jobs: list[ShardJob]
     outcome_schema: pl.Schema
+
+
+def expect_work(folder: Path, engine: str, modules: Sequence[str]) -> None:
+    """Let the engine get ready for makers that need `modules`, unless the variant in `folder` is finished."""
+    if not (folder / INFO_NAME).is_file():
+        get_ready(engine, modules)
 
 
 def build_variant(

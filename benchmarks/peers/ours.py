@@ -18,7 +18,8 @@ from benchmarks.peers.protocol import (
     Job,
     serve,
 )
-from pipelines.augment import STRONG, OnlinePolicy, Policy
+from pipelines.augment import STRONG, Policy
+from pipelines.augment.online import OnlinePolicy
 from pipelines.augment.policy import Group, Operation, Range
 from pipelines.loaders import LoaderConfig, open_loader
 from pipelines.loaders.cache import decoded_split

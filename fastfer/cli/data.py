@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from fastfer.balance import BalanceConfig, balance
 from fastfer.cli.console import say, show_counts, show_table, track
 from fastfer.cli.dataset import SOURCE_OPTIONS, source_of
 from fastfer.cli.verbs import DATASET, OUT, SEED, VARIANT, WORKERS, Option, Verb, default_of
@@ -77,8 +78,6 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _balance(arguments: argparse.Namespace) -> None:
-    from fastfer.balance import BalanceConfig, balance  # imports torch: only when it runs, so that --help need not wait
-
     config = BalanceConfig(dataset=arguments.dataset, out=arguments.out, seed=arguments.seed, workers=arguments.workers)
     info = balance(config, track)
     _summarise(config.folder, info)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from pipelines.augment import normalise
+from pipelines.augment.online import normalise
 from pipelines.loaders import Batch
 from pipelines.records import DatasetInfo
 

@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from fastfer.faces.detect import Faces
 
@@ -36,6 +35,8 @@ def match(box_R4_px: NDArray[np.float64], faces: Faces, *, min_iou: float) -> li
 
     For each box: (index of its face, their IoU), or None where no face overlaps it by `min_iou`.
     """
+    from scipy.optimize import linear_sum_assignment  # takes most of a second, and --help comes by here
+
     overlap = iou(box_R4_px, faces.box_N4_px)
     chosen: list[tuple[int, float] | None] = [None] * len(box_R4_px)
     for box, face in zip(*linear_sum_assignment(-overlap), strict=True):

@@ -16,7 +16,9 @@ from fastfer.faces.align import align
 from fastfer.report.locale import ENGLISH, Locale
 from fastfer.report.sheets import COLUMNS, Tile, contact_sheet
 from fastfer.variants import open_records
-from pipelines.augment import LIGHT, STRONG, OnlinePolicy, Policy, augment_copy, draw
+from pipelines.augment import LIGHT, STRONG, Policy, draw
+from pipelines.augment.offline import augment_copy
+from pipelines.augment.online import OnlinePolicy
 from pipelines.errors import InputError
 from pipelines.records import ShardReader, write_atomically
 

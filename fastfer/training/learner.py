@@ -25,7 +25,7 @@ from fastfer.training.loss import Loss
 from fastfer.training.mixing import Mixing
 from fastfer.training.run import Run
 from fastfer.training.state import EpochProgress
-from pipelines.augment import OnlinePolicy
+from pipelines.augment.online import OnlinePolicy
 from pipelines.errors import InputError
 from pipelines.loaders import Batch, Loader, prefetched
 from pipelines.probe import peak_device_mib, peak_rss_mib

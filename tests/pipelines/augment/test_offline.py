@@ -67,6 +67,15 @@ def test_a_copy_is_the_same_in_another_process(photo: Image) -> None:
     assert other.stdout.decode().strip() == hashlib.sha256(np.stack(copies(photo, 20)).tobytes()).hexdigest()
 
 
+def test_copies_need_no_torch_and_leave_it_importable() -> None:
+    code = (
+        "import sys, pipelines.augment.offline\n"
+        "assert 'torch' not in sys.modules, 'imported: it takes seconds in every worker'\n"
+        "import torch\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_threads_do_not_disturb_each_other(photo: Image) -> None:
     expected = copies(photo, 60)
     with ThreadPoolExecutor(4) as pool:

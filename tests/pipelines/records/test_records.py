@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import warnings
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from pipelines.records import (
     write_atomically,
     write_shard,
 )
+from pipelines.records.format import KEY, MEMBERS
+from pipelines.records.writer import tar_header
 from tests.conftest import make_records
 
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
@@ -93,6 +96,13 @@ def test_what_would_stop_a_reader_is_never_written(tmp_path: Path, sample: Sampl
     with pytest.raises(ValueError, match=complaint):
         write_shard(tmp_path, "train-00000", "train", [first, sample])
     assert list(tmp_path.iterdir()) == []
+
+
+@given(key=st.from_regex(KEY, fullmatch=True), ext=st.sampled_from(MEMBERS), size=st.integers(0, 8**11 - 1))
+def test_a_header_is_the_one_that_tarfile_writes(key: str, ext: str, size: int) -> None:
+    header = tarfile.TarInfo(f"{key}.{ext}")
+    header.size = size
+    assert tar_header(f"{key}.{ext}".encode(), size) == header.tobuf(tarfile.USTAR_FORMAT)
 
 
 def test_jpeg_is_baseline_and_keeps_gray_and_colour() -> None:
