@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -61,6 +62,10 @@ COMMON: Final = (
 )
 
 
+UNFINISHED: Final = "unfinished"
+"""The folder, beside local results, of suites that have not come to their end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suite:
     """`run` gets the settings' values and gives each case as soon as it is measured.
@@ -76,14 +81,30 @@ class Suite:
     instead: Mapping[str, "Suite"] = field(default_factory=dict)
 
     def measure(self, arguments: argparse.Namespace) -> Path:
-        """Measure, print and write; returns the result file."""
+        """Measure, print and write; returns the result file.
+
+        Until all cases are measured, the finished ones lie in `UNFINISHED`, so that a whole result is never replaced by
+        a part of one.
+        """
         quick = arguments.quick
         values = {one.key: one.value(arguments, quick=quick) for one in self.settings}
-        cases = []
-        for case in self.run(argparse.Namespace(quick=quick, **values)):
-            show(case)
-            cases.append(case)
+        unfinished = (arguments.results or QUICK_RESULTS) / UNFINISHED
+        cases: list[Case] = []
+        try:
+            for case in self.run(argparse.Namespace(quick=quick, **values)):
+                show(case)
+                cases.append(case)
+                write_result(self.name, cases, quick=quick, folder=unfinished)
+        except BaseException:
+            if cases:
+                OUT.print(
+                    f"{self.name} stopped: what it has measured is in {unfinished}", highlight=False, soft_wrap=True
+                )
+            raise
         path = write_result(self.name, cases, quick=quick, folder=arguments.results)
+        (unfinished / path.name).unlink(missing_ok=True)
+        with suppress(OSError):  # another suite's part may be there
+            unfinished.rmdir()
         OUT.print(f"written: {path}", highlight=False, soft_wrap=True)
         return path
 
