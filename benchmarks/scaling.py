@@ -152,7 +152,7 @@ SUITE: Final = Suite(
         Setting("sizes", "images of the sets that are loaded", numbers, (500, 2000, 8000), (250, 1000)),
         Setting("batches", "images of a batch, loaded and augmented", numbers, (16, 64, 256), (16, 64)),
         Setting("faces", "of the set that is multiplied, where it is made", int, 60, 28),
-        Setting("copies", "how often each photograph stands there", numbers, (1, 3, 10), (1, 3)),
+        Setting("copies", "how often each photograph stands there", numbers, (1, 3, 6), (1, 3)),
         Setting("arch", "architecture that is trained and asked", str, "efficientnet", "resnet10t"),
         Setting("size", "its image size in px", int, SIZE_PX, 112),
         Setting("training-batches", "images of a step", numbers, (4, 16, 32), (4, 16)),
