@@ -205,7 +205,7 @@ def machine() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         libraries={name: found for name in LIBRARIES if (found := _version(name))},
-        commit=_commit(),
+        commit=commit_of(Path(__file__).parents[1]),
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
 
@@ -226,13 +226,13 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
-    """The commit measured, with `+` when the working tree differs from it; None outside a checkout."""
-    here = Path(__file__).parent
+def commit_of(repository: Path) -> str | None:
+    """The commit measured, with `+` when what it tracks has changed, but for results; None outside a checkout."""
+    what = ("--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
     try:
         commit, changed = (
-            subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+            subprocess.run(["git", *words], cwd=repository, capture_output=True, text=True, check=True).stdout.strip()
+            for words in (["rev-parse", "--short", "HEAD"], ["status", *what])
         )
     except (OSError, subprocess.CalledProcessError):
         return None

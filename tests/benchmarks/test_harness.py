@@ -1,18 +1,19 @@
 """The harness: a known sleep gives a known time, contenders run in turn, and a result file is held to its schema."""
 
 import json
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.harness import Measured, in_turn, machine, rate_of, said, write_result
+from benchmarks.harness import RESULTS, Measured, commit_of, in_turn, machine, rate_of, said, write_result
 from benchmarks.schema import Case, read_result
 from pipelines.errors import InputError
 from tests.nvml import FakeGpu, FakeNvml, pretend
 
-RESULTS = sorted((Path(__file__).parents[2] / "benchmarks" / "results").glob("*.json"))
+COMMITTED = sorted((Path(__file__).parents[2] / RESULTS).glob("*.json"))
 
 
 def a_case(**changes: object) -> Case:
@@ -120,7 +121,7 @@ def test_a_damaged_result_is_refused(tmp_path: Path, content: str) -> None:
         read_result(path)
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
 def test_every_committed_result_is_one(path: Path) -> None:
     result = read_result(path)
     assert not result.quick
@@ -129,3 +130,24 @@ def test_every_committed_result_is_one(path: Path) -> None:
     for case in result.cases:
         for entry in case.contenders.values():
             assert entry.per_s == rate_of(entry.items, entry.seconds)
+
+
+def test_the_commit_says_whether_the_code_differs_from_it_and_results_do_not_count(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=b", *words], cwd=tmp_path, check=True)
+
+    assert commit_of(tmp_path) is None
+    (tmp_path / RESULTS).mkdir(parents=True)
+    code, result = tmp_path / "code.py", tmp_path / RESULTS / "made.json"
+    for path in (code, result):
+        path.write_text("before")
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "made")
+    clean = commit_of(tmp_path)
+    assert clean
+    assert clean.isalnum()
+    result.write_text("after")
+    assert commit_of(tmp_path) == clean
+    code.write_text("after")
+    assert commit_of(tmp_path) == f"{clean}+"
