@@ -140,9 +140,7 @@ def _make_shard(job: ShardJob) -> ShardResult:
 
 def _sample(source: Path, row: dict[str, Any], job: ShardJob) -> Sample:
     """An original as it is, or the light copy that the row asks for."""
-    from pipelines.augment.offline import (
-        augment_copy,
-    )  # takes seconds: workers are forked with it, the parent needs none
+    from pipelines.augment.offline import augment_copy  # takes seconds, and only workers need it (WORKERS_NEED)
 
     original = _reader(source, row["shard"]).read(row["position"])
     if row["copy"] is None:

@@ -1,6 +1,7 @@
 """Verbs that make and check data: demo-data, shards, verify, balance."""
 
 import argparse
+import ctypes
 import os
 from collections import Counter
 from pathlib import Path
@@ -45,7 +46,7 @@ def _shards(arguments: argparse.Namespace) -> None:
         min_iou=arguments.min_iou,
         shard_rows=arguments.shard_rows,
         seed=arguments.seed,
-        device=_device(arguments.device),
+        device=device_of(arguments.device),
         engine=arguments.engine,
         workers=arguments.workers,
     )
@@ -55,14 +56,32 @@ def _shards(arguments: argparse.Namespace) -> None:
     _summarise(config.folder, info)
 
 
-def _device(asked: str) -> str:
-    import torch  # only when it runs, so that --help need not wait
+def device_of(asked: str) -> str:
+    """The device that `asked` names: auto takes a GPU where torch sees one.
 
+    Raises:
+        InputError: it names none, or a GPU that is not there.
+    """
     if asked not in {"auto", "cpu", "cuda"}:
         raise InputError(f"no device {asked!r}: choose auto, cpu or cuda")
-    if asked == "cuda" and not torch.cuda.is_available():
+    if asked == "cpu" or (asked == "auto" and not has_driver()):
+        return "cpu"
+    import torch  # only where it matters: it takes seconds
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
         raise InputError("DEVICE=cuda, but torch sees no GPU here: leave it away, or check the driver with nvidia-smi")
-    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
+    return "cpu"
+
+
+def has_driver() -> bool:
+    """Whether NVIDIA's driver is installed, without which there is no GPU for torch."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _verify(arguments: argparse.Namespace) -> None:

@@ -38,7 +38,8 @@ def write_case(case: Case, config: CaseConfig, out: Path, *, speaker: Speaker, t
     document = Document(
         title=speaker.say("title", datasets=names), sections=list(_sections(case, config, speaker)), lang=speaker.locale
     )
-    return write_page(document, out, source=f"{names} in {config.data_root} and {config.shards}", track=track)
+    source = speaker.say("source", datasets=names, photographs=config.data_root, records=config.shards)
+    return write_page(document, out, source=source, track=track)
 
 
 def _sections(case: Case, config: CaseConfig, speaker: Speaker) -> Iterator[Section]:

@@ -9,6 +9,7 @@ from fastfer.report.locale import locale_of
 
 TEXT: Final = {
     "title": "How precise are {datasets}?",
+    "source": "{datasets} in {photographs} and {records}",
     "summary": "What the numbers support",
     "photographs": "The raw photographs",
     "queries": "The query's word and the label",

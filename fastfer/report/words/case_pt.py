@@ -4,6 +4,7 @@ from typing import Final
 
 WORDS: Final[dict[str, str]] = {
     "How precise are {datasets}?": "Quão precisos são {datasets}?",
+    "{datasets} in {photographs} and {records}": "{datasets} em {photographs} e {records}",
     "What the numbers support": "O que os números sustentam",
     "The raw photographs": "As fotografias originais",
     "The query's word and the label": "A palavra da busca e o rótulo",

@@ -1,9 +1,12 @@
 """The verbs about data, as a person runs them on the demo sets."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.fastfer.cli.test_cli import run
 
@@ -48,3 +51,13 @@ def test_duplicates_inspect_export_and_selection_report(
     main(["selection-report", "--dataset", "demo-expw", "--data-root", root, *where, *reports])
     assert "matched" in capsys.readouterr().out
     assert (tmp_path / "reports/selection-demo-expw/funnel.csv").is_file()
+
+
+def test_torch_is_not_waited_for_where_there_is_no_driver() -> None:
+    code = (
+        "import sys\n"
+        "from fastfer.cli.data import device_of, has_driver\n"
+        "print(device_of('auto'), has_driver() == ('torch' in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["cuda" if torch.cuda.is_available() else "cpu", "True"]
