@@ -67,7 +67,7 @@ def _summary(found: Sequence[Found], _: Locale) -> Section:
         paragraphs=[
             _(
                 "What ours does in each case, beside the fastest peer and the limit that binds it, each measured in "
-                "the same run. Machines are not compared with one another."
+                "the same run. Machines are not compared with one another, and curves stand in their chapters."
             )
         ],
         tables=[summary_table(found, _)],

@@ -16,7 +16,7 @@ UNITS: Final = {"images": "Images/s", "faces": "Faces/s", "copies": "Copies/s"}
 
 
 def summary_table(found: Sequence[Found], _: Locale, name: str = "performance-summary") -> Table:
-    """A row for each case that has ours: its rate, beside the fastest peer and what binds it."""
+    """A row for each case that has ours: its rate, beside the fastest peer and what binds it; curves are left out."""
     columns = (
         Column(key="case", title=_("Measured")),
         Column(key="ours", title=_("Ours")),
@@ -28,8 +28,14 @@ def summary_table(found: Sequence[Found], _: Locale, name: str = "performance-su
         _number("us", _("Microseconds an item") + ARROWS[False]),
         Column(key="machine", title=_("On")),
     )
-    cases = [(one, case) for one in found for case in one.result.cases if case.ours in case.contenders]
-    records = [_summary(one, case, _) for one, case in cases]
+    records = [
+        _summary(one, case, _)
+        for one in found
+        for group in one.groups()
+        if not group.is_curve
+        for case in group.cases
+        if case.ours in case.contenders
+    ]
     return Table(name=name, title=_("Ours beside the fastest peer and the limit"), columns=columns, records=records)
 
 

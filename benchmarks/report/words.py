@@ -31,9 +31,9 @@ PORTUGUESE: Final[dict[str, str]] = {
     "quick look": "olhada rápida",
     "whole": "completa",
     "What ours does in each case, beside the fastest peer and the limit that binds it, each measured in the same "
-    "run. Machines are not compared with one another.": (
+    "run. Machines are not compared with one another, and curves stand in their chapters.": (
         "O que o nosso faz em cada caso, ao lado do concorrente mais rápido e do limite que o restringe, medidos na "
-        "mesma execução. Máquinas não são comparadas entre si."
+        "mesma execução. Máquinas não são comparadas entre si, e as curvas estão em seus capítulos."
     ),
     "Nothing has been measured on a GPU yet": "Nada foi medido em uma GPU ainda",
     "This has not been measured yet": "Isto ainda não foi medido",
