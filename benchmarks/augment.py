@@ -22,20 +22,18 @@ QUICK: Final = "fastfer|kornia|albumentations|OpenCV in threads"
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:
-    yield _case(settings, AUGMENTERS, "Augmentation alone", settings.batch)
+    yield _case(settings, AUGMENTERS, settings.batch)
     curve = {name: AUGMENTERS[name] for name in CURVE}
     for batch in settings.batches:
-        yield _case(settings, curve, "Augmentation alone, by batch", batch, Axis(name="batch", value=batch))
+        yield _case(settings, curve, batch, Axis(name="batch", value=batch))
 
 
-def _case(
-    settings: argparse.Namespace, table: Mapping[str, Rival], title: str, batch: int, axis: Axis | None = None
-) -> Case:
+def _case(settings: argparse.Namespace, table: Mapping[str, Rival], batch: int, axis: Axis | None = None) -> Case:
     source = bench_records(settings.data, settings.images)
     return contest(
         table,
         "augment",
-        title=title,
+        title="Augmentation alone",
         how="Decoded images in memory, batches in stored order; every contender in a process of its own.",
         ours=OURS,
         source=source,

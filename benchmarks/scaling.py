@@ -52,7 +52,6 @@ def _training(settings: argparse.Namespace) -> Iterator[Case]:
             steps=settings.steps,
             repeats=settings.repeats,
             only=(OURS,),
-            title="Training by batch,",
             axis=Axis(name="batch", value=batch),
         )
 
@@ -63,7 +62,7 @@ def _inference(settings: argparse.Namespace) -> Iterator[Case]:
         of = engines(opened, settings.arch, size_px=settings.size, images=max(batches), compiled=False)
         for batch in batches:
             axis = Axis(name="batch", value=batch)
-            yield inference_case(of, "Inference by batch", batch=batch, calls=1, repeats=settings.repeats, axis=axis)
+            yield inference_case(of, "Inference", batch=batch, calls=1, repeats=settings.repeats, axis=axis)
 
 
 def _faces(settings: argparse.Namespace) -> Iterator[Case]:
@@ -88,7 +87,7 @@ def faces_case(root: Path, copies: int, *, repeats: int) -> Case:
     except Exception as error:  # as of any contender
         failed[OURS] = said(OURS, error)
     return Case(
-        title="Faces, by images of the set",
+        title="Faces",
         unit="faces",
         how="The shard stage in a process of its own, started anew each turn; the photographs in the page cache.",
         ours=OURS,
@@ -125,7 +124,7 @@ def gpus_case(records: Path, arch: str, gpus: int, *, batch: int, size_px: int, 
     except Exception as error:  # as of any contender
         failed[OURS] = said(OURS, error)
     return Case(
-        title=f"Training by GPUs, {arch}",
+        title=f"Training {arch}",
         unit="images",
         how="The trainer's own steps after a warm-up, the strong policy online, gradients averaged by DDP.",
         ours=OURS,
@@ -152,7 +151,7 @@ SUITE: Final = Suite(
         Setting("sizes", "images of the sets that are loaded", numbers, (500, 2000, 8000), (250, 1000)),
         Setting("batches", "images of a batch, loaded and augmented", numbers, (16, 64, 256), (16, 64)),
         Setting("faces", "of the set that is multiplied, where it is made", int, 60, 28),
-        Setting("copies", "how often each photograph stands there", numbers, (1, 3, 6), (1, 3)),
+        Setting("copies", "how often each photograph stands there", numbers, (1, 3, 6), (1, 2)),
         Setting("arch", "architecture that is trained and asked", str, "efficientnet", "resnet10t"),
         Setting("size", "its image size in px", int, SIZE_PX, 112),
         Setting("training-batches", "images of a step", numbers, (4, 16, 32), (4, 16)),

@@ -41,11 +41,11 @@ class Curve:
 
 
 CURVES: Final = (
-    Curve("Loading, by images of the set", "images", "decode", LOADERS),
-    Curve("Loading, by batch", "batch", "decode", LOADERS),
-    Curve("Loading, by workers", "workers", "decode", LOADERS),
-    Curve("Augmentation, by batch", "batch", "augment", POLICY),
-    Curve("Augmentation, by workers", "workers", "augment", POLICY),
+    Curve("Loading", "images", "decode", LOADERS),
+    Curve("Loading", "batch", "decode", LOADERS),
+    Curve("Loading", "workers", "decode", LOADERS),
+    Curve("Augmentation", "batch", "augment", POLICY),
+    Curve("Augmentation", "workers", "augment", POLICY),
 )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class Suite:
         quick = arguments.quick
         values = {one.key: one.value(arguments, quick=quick) for one in self.settings}
         unfinished = (arguments.results or QUICK_RESULTS) / UNFINISHED
+        started = time.perf_counter()
         cases: list[Case] = []
         try:
             for case in self.run(argparse.Namespace(quick=quick, **values)):
@@ -105,7 +107,8 @@ class Suite:
         (unfinished / path.name).unlink(missing_ok=True)
         with suppress(OSError):  # another suite's part may be there
             unfinished.rmdir()
-        OUT.print(f"written: {path}", highlight=False, soft_wrap=True)
+        took_s = time.perf_counter() - started
+        OUT.print(f"written after {took_s:.0f} s: {path}", highlight=False, soft_wrap=True)
         return path
 
     def verb(self) -> Verb:

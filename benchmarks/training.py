@@ -87,7 +87,6 @@ def training_case(
     steps: int,
     repeats: int,
     only: tuple[str, ...] = tuple(ROLES),
-    title: str = "Training",
     axis: Axis | None = None,
 ) -> Case:
     """The contenders named, in turn, over the first steps of epochs of a variant."""
@@ -116,7 +115,7 @@ def training_case(
     peak = peak_flops(device.type, precision)
     flops = flops_per_image(config.arch, channels=info.channels, num_classes=len(info.classes), image_size=size_px)
     return Case(
-        title=f"{title} {config.arch}, {precision}",
+        title=f"Training {config.arch}, {precision}",
         unit="images",
         how=HOW,
         ours=OURS,
@@ -193,7 +192,7 @@ SUITE: Final = Suite(
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
         Setting("images", "how many", int, 8000, 1000),
         Setting("archs", "architectures", words, tuple(ARCHITECTURES), ("resnet10t", "test_efficientnet")),
-        Setting("precisions", "of make train", words, precisions_here()),
+        Setting("precisions", "of make train", words, precisions_here(), ("32",)),
         Setting("loader", "fastfer's, as of make train", str, "resident"),
         Setting("size", "image size in px", int, SIZE_PX, 112),
         Setting("batch", "images of a step", int, BATCH),

@@ -1,6 +1,6 @@
 """The performance report's sections: a summary, one for each result, floors, machines, what failed or is missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,11 @@ from benchmarks.report.tables import (
     versions_table,
 )
 from benchmarks.report.words import locale_of
-from benchmarks.schema import MEASURES, Scalar
+from benchmarks.schema import MEASURES, Case, Scalar
 from fastfer.report.document import Document, Missing, Section
 from fastfer.report.latex import one_line
 from fastfer.report.locale import Locale
+from fastfer.report.tables import three_figures
 
 BENCH: Final = "make bench SUITE={suite}"
 METHODS: Final = (
@@ -90,9 +91,14 @@ def _chapter(found: Found, _: Locale, *, alone: bool) -> Section:
     section.paragraphs.append(_("On {machine}.", machine=found.label))
     if found.result.quick:
         section.paragraphs.append(_("This was a quick run, with small data and few repetitions: a look, not evidence."))
-    for group in found.groups(_):
+    groups = found.groups(_)
+    told = list(_how(groups, _))
+    if len(told) == 1:
+        section.paragraphs += told[0][1]
+    else:
+        section.groups += told
+    for group in groups:
         name = " / ".join((found.result.suite, found.label, group.name))
-        section.groups.append((group.name, _how(group, _)))
         section.figures += group_figures(name, found.label, group, _)
         if any(case.contenders for case in group.cases):
             section.tables.append(rates_table(f"{name} rates", group.name, group, _))
@@ -103,22 +109,38 @@ def _chapter(found: Found, _: Locale, *, alone: bool) -> Section:
     return section
 
 
-def _how(group: Group, _: Locale) -> list[str]:
-    """How the group's numbers were obtained."""
-    first = group.cases[0]
-    shared = {key: value for key, value in first.settings.items() if _is_shared(key, group)}
-    settings = ", ".join(f"{key} {_setting(value)}" for key, value in shared.items() if value not in ("", None))
-    counts = sorted({len(entry.seconds) for case in group.cases for entry in case.contenders.values()})
-    repetitions = _("Repetitions of each contender: {counts}.", counts=", ".join(map(str, counts)))
-    told = [first.how, *([_("With {settings}.", settings=settings)] if settings else [])]
-    return [" ".join([*told, *([repetitions] if counts else [])])]
+def _how(groups: Sequence[Group], _: Locale) -> Iterator[tuple[str, list[str]]]:
+    """How numbers were obtained: of groups that were measured alike what they share, then what each has of its own."""
+    by_how: dict[str, list[Group]] = {}
+    for group in groups:
+        by_how.setdefault(group.cases[0].how, []).append(group)
+    for how, alike in by_how.items():
+        cases = [case for group in alike for case in group.cases]
+        shared = _shared(cases)
+        counts = sorted({len(entry.seconds) for case in cases for entry in case.contenders.values()})
+        told = [how, *([_("With {settings}.", settings=_settings(shared))] if shared else [])]
+        told += [_("Repetitions of each contender: {counts}.", counts=", ".join(map(str, counts)))] if counts else []
+        own = {group.name: _shared(group.cases, besides=shared) for group in alike}
+        heading = "; ".join(group.name for group in alike)
+        yield heading, [" ".join(told), *(f"{name}: {_settings(mine)}." for name, mine in own.items() if mine)]
 
 
-def _is_shared(key: str, group: Group) -> bool:
-    return all(case.settings.get(key) == group.cases[0].settings[key] for case in group.cases)
+def _shared(cases: Sequence[Case], besides: Collection[str] = ()) -> dict[str, Scalar]:
+    """The settings that all cases have alike, without those that say nothing and those named in `besides`."""
+    return {
+        key: value
+        for key, value in cases[0].settings.items()
+        if key not in besides and value not in ("", None) and all(case.settings.get(key) == value for case in cases)
+    }
+
+
+def _settings(values: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{key} {_setting(value)}" for key, value in values.items())
 
 
 def _setting(value: Scalar) -> str:
+    if isinstance(value, float):
+        return three_figures(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

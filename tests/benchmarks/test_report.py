@@ -121,6 +121,21 @@ def test_what_was_not_measured_is_never_a_number(document: Document) -> None:
     assert all("Training" not in sentence for sentence in sentences)
 
 
+def test_what_was_measured_alike_is_told_once_with_what_each_case_has_of_its_own(document: Document) -> None:
+    assert section(document, "Training").paragraphs[2:] == [
+        "By a test. With batch 16. Repetitions of each contender: 2.",
+        "Training resnet: arch resnet.",
+        "Training vit: arch vit.",
+        "Training resnet, bf16: arch resnet.",
+        "Training vit, bf16: arch vit.",
+    ]
+    growth = ["By a test. With batch 64. Repetitions of each contender: 2, 3."]
+    assert section(document, "Scaling").paragraphs[2:] == growth
+    wide, near = section(document, f"Loading, on {CPU}").groups
+    assert wide == ("Wide rates", ["By a test. With batch 64. Repetitions of each contender: 5."])
+    assert near[1] == [f"As {made.SPECIALS}. With batch 64. Repetitions of each contender: 3."]
+
+
 def test_a_failed_contender_is_named_with_its_sentence(document: Document) -> None:
     groups = section(document, "What could not run").groups
     assert [heading for heading, _said in groups] == [f"Loading, {where}: Wide rates" for where in (CPU, GPU)]
