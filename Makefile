@@ -75,7 +75,7 @@ bench: $(READY)     ## measure this machine, every suite or one: [SUITE= QUICK=1
 bench-report: $(READY) ## the performance section from all results, and the tables in docs: [RESULTS= OUT= LOCALE=pt]
 	$(VENV)/bin/python -m benchmarks report --write-docs 1 $(options)
 test: $(READY)      ## the test suite
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 lint: $(READY)      ## formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .

@@ -61,8 +61,6 @@ COMMON: Final = (
     Option("quick", "1: a quick look, with small data and few repetitions", switch, False),
     Option("results", f"folder of the result (default: {RESULTS}; of a quick run: {QUICK_RESULTS})", Path),
 )
-
-
 UNFINISHED: Final = "unfinished"
 """The folder, beside local results, of suites that have not come to their end."""
 

@@ -49,7 +49,7 @@ EPOCH_IMAGES: Final = {"rafdb_epoch_s": 11_043, "expw_epoch_s": 64_255}
 GIGA: Final = 1e9
 MIB: Final = 2**20
 STEPS, BATCH = (100, 64) if torch.cuda.is_available() else (2, 8)
-"""Of a turn: on a processor alone each image takes a tenth of a second."""
+"""Steps of a turn, and images of a step: without a GPU an image takes a tenth of a second and more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ M_MMAP_THRESHOLD: Final = -3
 """`mallopt`'s name for it, from glibc's malloc.h."""
 LARGE_BUFFER_BYTES: Final = 12_000_000
 ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""What OpenMP, MKL and OpenBLAS read when a library brings them in."""
 REACHED_WITHIN_S: Final = 10.0
 
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test has a process on each core: threads would wait for one
 
 from pipelines.loaders import LOADERS
 from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard
@@ -22,11 +22,6 @@ PACKAGES = {"dali": "nvidia.dali", "ffcv": "ffcv"}
 LOADERS_HERE = [kind for kind in LOADERS if kind not in PACKAGES or find_spec(PACKAGES[kind].split(".")[0])]
 """FFCV lives in an environment of its own, where DALI is not (`test_ffcv`)."""
 CLASSES = ("circle", "square", "cross")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # make test runs a process on each core, and threads that wait for a core wait for long
 
 
 def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 10, size_px: int = 32) -> Path:

@@ -21,9 +21,12 @@ from pipelines.records.places import write_atomically
 INDEX_HEADER: Final = "v1.2"
 HEADER: Final = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
 """Of an empty file without a name, a time or an owner: 512 bytes."""
-SIZE_AT, SIZE_DIGITS, CHECKSUM_AT, CHECKSUM_BYTES = 124, 11, 148, 8
-"""Where a header has its numbers, in octal digits (POSIX.1-1988, "ustar")."""
-HEADER_SUM: Final = int(HEADER[CHECKSUM_AT : CHECKSUM_AT + 6], 8) - SIZE_DIGITS * ord("0")
+SIZE_AT: Final = 124
+SIZE_DIGITS: Final = 11
+CHECKSUM_AT: Final = 148
+CHECKSUM_DIGITS: Final = 6
+"""Where a header has its numbers, in octal (POSIX.1-1988, "ustar")."""
+HEADER_SUM: Final = int(HEADER[CHECKSUM_AT : CHECKSUM_AT + CHECKSUM_DIGITS], 8) - SIZE_DIGITS * ord("0")
 """Of its bytes without name and size, the checksum itself taken for spaces."""
 
 
@@ -96,6 +99,6 @@ def tar_header(name: bytes, size: int) -> bytearray:
     header = bytearray(HEADER)
     header[: len(name)] = name
     header[SIZE_AT : SIZE_AT + SIZE_DIGITS] = digits
-    checksum = b"%06o\0 " % (HEADER_SUM + sum(name) + sum(digits))
-    header[CHECKSUM_AT : CHECKSUM_AT + CHECKSUM_BYTES] = checksum
+    checksum = b"%0*o" % (CHECKSUM_DIGITS, HEADER_SUM + sum(name) + sum(digits))
+    header[CHECKSUM_AT : CHECKSUM_AT + CHECKSUM_DIGITS] = checksum
     return header

@@ -44,6 +44,17 @@ def test_every_job_is_done_once_and_comes_with_its_result(run: Any) -> None:
     assert list(run(double, [], 2)) == []
 
 
+def threads_of_torch(_job: int) -> int:
+    import torch  # perhaps only now
+
+    return torch.get_num_threads()
+
+
+def test_a_worker_has_one_thread_whenever_torch_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert list(run_local(threads_of_torch, [0], 1)) == [(0, 1)]
+
+
 def test_ray_runs_a_task_again_whose_worker_was_killed(tmp_path: Path) -> None:
     assert list(run_ray(die_once, [tmp_path], 1)) == [(tmp_path, "alive")]
     assert (tmp_path / "died").exists()
