@@ -11,6 +11,7 @@ from benchmarks.peers.process import PeerError
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
+from benchmarks.watch import Measures, memory_of, probe
 
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}
 """How far a contender's mean pixel may lie from the reference's: decoders differ by rounding; borders are mirrored,
@@ -36,11 +37,13 @@ def contest(
 
     What could not run says why, and so does what delivers other images than the first one. `first_epoch_s` is the very
     first epoch of a process that has opened its data (started, converted and decoded what it keeps): workers start and
-    code is compiled in it. It is no turn of the contest.
+    code is compiled in it. It is no turn of the contest. In the second its images are checked, and the memory of its
+    processes is watched, but for a limit's, which holds the whole epoch for its check and nothing else.
     """
     failed: dict[str, str] = {}
     firsts: dict[str, float] = {}
     checks: dict[str, dict[str, Any]] = {}
+    memory: dict[str, Measures] = {}
     chosen = {
         name: rival
         for name, rival in table.items()
@@ -54,15 +57,19 @@ def contest(
             try:
                 running.enter_context(peer)
                 firsts[name] = peer.epochs(0, 1)["seconds"]
-                found = peer.check(1)
+                with probe(peer.pid) as watching:
+                    found = peer.check(1)
+                memory[name] = memory_of(watching.reading()) if role_of(name) != "limit" else {}
                 _refuse_other_images(name, found, next(iter(checks.values()), found), mode)
                 checks[name], peers[name] = found, peer
             except (PeerError, ValueError) as error:
                 failed[name] = said(name, error)
-        turns = peers_in_turn(peers, repeats=repeats)
+        turns = peers_in_turn(peers, firsts, repeats=repeats)
         contenders = {
             name: timed.entry(
-                role_of(name), {"first_epoch_s": firsts[name], "mean": checks[name]["mean"]}, peers[name].ready
+                role_of(name),
+                {"first_epoch_s": firsts[name], "mean": checks[name]["mean"], **memory[name]},
+                peers[name].ready,
             )
             for name, timed in turns.measured.items()
         }

@@ -99,7 +99,9 @@ def stage_case(curve: Curve, place: Place, data: Path, *, repeats: int) -> Case:
                 contenders[name] = Epochs(contender)
             except Exception as error:  # whatever it was, it is this contender's own
                 failed[name] = said(name, error)
-        turns = in_turn({name: one.run for name, one in contenders.items()}, repeats=repeats, watch=True)
+        turns = in_turn(  # warm already: each has run two epochs
+            {name: one.run for name, one in contenders.items()}, repeats=repeats, warm_up=0, watch=True
+        )
     return Case(
         title=curve.title,
         unit="images",

@@ -7,7 +7,9 @@ pinned memory; for plain host memory nobody does.
 import ctypes
 import math
 import sys
-from typing import Final
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +17,9 @@ from numpy.typing import NDArray
 
 KEPT: Final = 8
 """Buffers kept for reuse; a consumer that holds more batches at once gets fresh memory for the others."""
+
+CACHES: Final = Path("/sys/devices/system/cpu/cpu0/cache")
+"""Where Linux tells of a processor's caches, in KiB: `307200K`."""
 
 ALIGNMENT: Final = 64
 """Bytes of a cache line."""
@@ -24,18 +29,46 @@ class Buffers:
     """Tensors of one shape and type. A tensor, or any view of it, may be held as long as one likes."""
 
     def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
-        self.shape, self._dtype = shape, dtype
-        self._arrays: list[NDArray[np.generic]] = []
+        self.shape = shape
+        self._blocks = Blocks(shape, dtype, 1)
 
     def take(self) -> torch.Tensor:
         """A tensor with arbitrary contents that shares memory with no tensor that is still held."""
-        for i in range(len(self._arrays)):
-            if _holders(self._arrays, i) == FREE:
-                return torch.from_numpy(self._arrays[i])
-        fresh = _aligned(self.shape, np.dtype(self._dtype))
-        if len(self._arrays) < KEPT:
-            self._arrays.append(fresh)
-        return torch.from_numpy(fresh)
+        (tensor,) = self._blocks.take().parts
+        return tensor
+
+
+class Lent(NamedTuple):
+    """A block of memory: `whole`, to write to at once and not to keep; and `parts`, to be held as long as one likes."""
+
+    whole: torch.Tensor
+    parts: list[torch.Tensor]
+
+
+class Blocks:
+    """Tensors of one shape and type, several side by side, so that they are written as one.
+
+    A block is written as rows of `word` (None: of its own type), one for each place of the first axis. All that can be
+    made once for a block is: in a loop over batches that fill the caches, the code of every call is read from memory.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: type[np.generic], count: int, *, word: torch.dtype | None = None
+    ) -> None:
+        self._shape, self._dtype, self._word = (count, *shape), np.dtype(dtype), word
+        self._blocks: list[tuple[torch.Tensor, list[NDArray[np.generic]]]] = []
+
+    def take(self) -> Lent:
+        """Arbitrary contents, in memory of which nothing is still held."""
+        for whole, arrays in self._blocks:
+            if _most_holders(arrays) == FREE:
+                return Lent(whole, list(map(torch.from_numpy, arrays)))
+        fresh = _aligned(self._shape, self._dtype)
+        whole, arrays = torch.from_numpy(fresh).view(self._shape[0] * self._shape[1], -1), list(fresh)
+        whole = whole if self._word is None else whole.view(self._word)
+        if len(self._blocks) < KEPT:
+            self._blocks.append((whole, arrays))
+        return Lent(whole, list(map(torch.from_numpy, arrays)))
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
@@ -46,13 +79,21 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[np.
     return room[start : start + size].view(dtype).reshape(shape)
 
 
-def _holders(arrays: list[NDArray[np.generic]], i: int) -> int:
-    """References to an array; a tensor made of it by `from_numpy` holds one until its last view is gone."""
-    return sys.getrefcount(arrays[i])
+def _most_holders(arrays: list[NDArray[np.generic]]) -> int:
+    """References to the array that has the most; a tensor of `from_numpy` holds one until its last view is gone."""
+    return max(map(sys.getrefcount, arrays))
 
 
-FREE: Final = _holders([np.empty(0)], 0)
-"""What `_holders` says of an array that only its list holds; it differs between versions of Python."""
+FREE: Final = _most_holders([np.empty(0)])
+"""What `_most_holders` says of arrays that only their list holds; it differs between versions of Python."""
+
+
+def last_cache_bytes() -> int:
+    """The size of the processor's last cache, which its cores share; 0 where the system does not tell."""
+    with suppress(OSError, ValueError):
+        sizes = [path.read_text(encoding="ascii").strip() for path in CACHES.glob("index*/size")]
+        return max((1024 * int(size.removesuffix("K")) for size in sizes), default=0)
+    return 0
 
 
 def give_back() -> None:

@@ -5,16 +5,17 @@ for the device. The order is that of the reference loader.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final
 
-import numpy as np
 import psutil
 import torch
 
-from pipelines.buffers import Buffers, upload
+from pipelines.buffers import upload
 from pipelines.errors import InputError
 from pipelines.loaders.base import ROOM, Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.loaders.cache import decoded_split
+from pipelines.loaders.gather import Gather, gather_of
 from pipelines.progress import Track
 from pipelines.records import DatasetInfo
 
@@ -22,13 +23,6 @@ ROOM_ON_DEVICE: Final = 0.5
 """Share of the free device memory that images may take: the network and its activations need the rest."""
 STAGED_IMAGES: Final = 4096
 """Images copied to the device at once."""
-HOST_BATCHES: Final = 2
-"""Batches that one gather makes where they stay on the host: its threads wait for one another half as often.
-
-A tenth faster than one on an Intel Xeon; four gained a little more there, and lost on an AMD EPYC.
-"""
-WORD: Final = 8
-"""Bytes that are gathered as one number where an image is a multiple of them: nearly twice as fast as byte by byte."""
 
 
 class ResidentLoader(Loader):
@@ -40,51 +34,27 @@ class ResidentLoader(Loader):
         decoded = decoded_split(config, info, track)
         self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes)
         self._label_N, self._row_N = decoded.label_N, decoded.row_N
-        self._images: torch.Tensor | None = _placed(self.place, torch.from_numpy(decoded.img_NCHW), self._device)
-        self._at_once: Final = config.batch * (HOST_BATCHES if self._device.type == "cpu" else 1)
-        shape = (self._at_once, *decoded.img_NCHW.shape[1:])
-        self._buffers = Buffers(shape, np.uint8)
+        images = _placed(self.place, torch.from_numpy(decoded.img_NCHW), self._device)
+        self._gather: Gather | None = gather_of(images, self._device, config.batch)
 
     def __iter__(self) -> Iterator[Batch]:
         """The epoch's order goes to the device once; each batch is then a few launches."""
         epoch, consumed, size = self._state.epoch, self._state.batches, self.config.batch
-        if self._images is None:
+        if (gather := self._gather) is None:
             raise ValueError("the loader is closed")
         order = epoch_order(self.config, self._share, len(self._row_N), epoch)[consumed * size :]
         host_rows = self._row_N[order]
-        labels, rows = (upload(each, self._device) for each in (self._label_N[order], host_rows))
-        at = upload(order, self._images.device)
-        gather = self._gather_of(self._images)
-        images = (img_BCHW for at_N in torch.split(at, self._at_once) for img_BCHW in torch.split(gather(at_N), size))
-        parts = zip(images, torch.split(labels, size), torch.split(rows, size), strict=True)
+        labels, rows = (torch.split(upload(each, self._device), size) for each in (self._label_N[order], host_rows))
+        at = upload(order, gather.places)
+        images = chain.from_iterable(map(gather, torch.split(at, gather.at_once)))
+        parts = zip(images, labels, rows, strict=True)
         for step, (img_BCHW, label_B, rows_B) in enumerate(parts if len(order) else ()):
             host_rows_B = host_rows[step * size : (step + 1) * size]
             yield Batch(img_BCHW, label_B, rows_B, host_rows_B, LoaderState(epoch, consumed + step + 1))
 
-    def _gather_of(self, images: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The function that brings the images at some places to the device."""
-        image_bytes = images[0].numel()
-        word = torch.int64 if image_bytes % WORD == 0 else torch.uint8
-        words = images.view(len(images), -1).view(word)
-        if images.is_cuda:
-            return lambda at_B: words.index_select(0, at_B).view(torch.uint8).view(-1, *images.shape[1:])
-        pinned = self._device.type == "cuda"
-
-        def gather(at_B: torch.Tensor) -> torch.Tensor:
-            count = len(at_B)
-            if pinned:
-                out = torch.empty((count, *images.shape[1:]), dtype=torch.uint8, pin_memory=True)
-            else:
-                whole = self._buffers.take()
-                out = whole if count == len(whole) else whole[:count]
-            torch.index_select(words, 0, at_B, out=out.view(count, -1).view(word))
-            return out.to(self._device, non_blocking=True) if pinned else out
-
-        return gather
-
     def close(self) -> None:
         """Free what the loader holds."""
-        self._images = None
+        self._gather = None
 
 
 def _placed(place: str, img_NCHW: torch.Tensor, device: torch.device) -> torch.Tensor:

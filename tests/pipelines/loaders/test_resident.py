@@ -45,10 +45,12 @@ def test_the_order_is_the_reference_loaders(records: Path, tmp_path: Path) -> No
                 assert torch.equal(a.img_BCHW, b.img_BCHW)
 
 
-def test_odd_sizes_and_colour_are_gathered_too(tmp_path: Path) -> None:
-    made = make_records(tmp_path / "odd", per_split={"train": 9}, size_px=31)
-    with open_loader(config(made, tmp_path / "cache", split="train")) as loader:
-        assert sum(len(batch) for batch in loader) == 9
+def test_two_iterations_at_once_share_no_memory(records: Path, tmp_path: Path) -> None:
+    with open_loader(config(records, tmp_path)) as loader:
+        alone = [batch.img_BCHW.clone() for batch in loader]
+        for expected, one, other in zip(alone, loader, loader, strict=True):
+            assert torch.equal(one.img_BCHW, expected)
+            assert torch.equal(other.img_BCHW, expected)
 
 
 def test_it_is_decoded_once_and_again_when_damaged(records: Path, tmp_path: Path) -> None:
