@@ -22,10 +22,20 @@ QUICK: Final = "fastfer|kornia|albumentations|OpenCV in threads"
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:
-    yield _case(settings, AUGMENTERS, settings.batch)
+    whole = _case(settings, AUGMENTERS, settings.batch)
+    yield whole
     curve = {name: AUGMENTERS[name] for name in CURVE}
     for batch in settings.batches:
-        yield _case(settings, curve, batch, Axis(name="batch", value=batch))
+        axis = Axis(name="batch", value=batch)
+        yield _of_curve(whole, axis) if batch == settings.batch else _case(settings, curve, batch, axis)
+
+
+def _of_curve(whole: Case, axis: Axis) -> Case:
+    """The place of the curve that the whole case has measured."""
+    contenders, failed = (
+        {name: said for name, said in of.items() if name in CURVE} for of in (whole.contenders, whole.failed)
+    )
+    return whole.model_copy(update={"axis": axis, "contenders": contenders, "failed": failed})
 
 
 def _case(settings: argparse.Namespace, table: Mapping[str, Rival], batch: int, axis: Axis | None = None) -> Case:

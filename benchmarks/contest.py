@@ -1,18 +1,31 @@
 """A contest of peers: all started, checked to deliver the same images, then timed in turn."""
 
 import fnmatch
-from collections.abc import Mapping
-from contextlib import ExitStack
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import OUT, peers_in_turn, said
+import numpy as np
+import psutil
+
+from benchmarks.harness import OUT, TURN_S, Measured, Turns, rounds, said
 from benchmarks.peers.process import PeerError
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
 from benchmarks.watch import Measures, memory_of, probe
 
+FIRST_TIMED: Final = 3
+"""The epoch that a peer's turns begin with: the contest has taken 0 and 1, and 2 says how many a turn needs."""
+SETTLES_WITHIN_S: Final = 3.0
+QUIET_S: Final = 0.1
+IDLE: Final = 0.25
+"""Of one core, in such a time: the clock of processes ticks each hundredth of a second."""
+SLOW_S: Final = 3.0
+"""A first epoch as long as this, with all that starts in it, is followed by others of a turn's length at least."""
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}
 """How far a contender's mean pixel may lie from the reference's: decoders differ by rounding; borders are mirrored,
 repeated or black, which moves an augmented mean."""
@@ -64,7 +77,7 @@ def contest(
                 checks[name], peers[name] = found, peer
             except (PeerError, ValueError) as error:
                 failed[name] = said(name, error)
-        turns = peers_in_turn(peers, firsts, repeats=repeats)
+        turns = _in_turn(peers, firsts, repeats=repeats)
         contenders = {
             name: timed.entry(
                 role_of(name),
@@ -99,3 +112,59 @@ def _refuse_other_images(title: str, found: Mapping[str, Any], first: Mapping[st
         raise ValueError(f"{title} delivers {found['images']} images, not {first['images']}")
     if abs(found["mean"] - first["mean"]) > MEAN_WITHIN[mode]:
         raise ValueError(f"the mean pixel of {title} is {found['mean']:.4f}, not {first['mean']:.4f}")
+
+
+def _in_turn(peers: Mapping[str, Peer], firsts: Mapping[str, float], *, repeats: int) -> Turns:
+    """Let the peers run, in turn. One that fails gets no more turns. `firsts` are the seconds of their first epochs.
+
+    A turn is one epoch, or as many as a second takes by the epoch before the first turn: a single one of 20 ms would
+    only tell what the turns of the others have left in the caches. That epoch does not count, and is left out where the
+    very first one was slow. After a turn nobody runs until the peer has settled.
+    """
+    turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
+    counts: dict[str, int] = {}
+
+    def turn(name: str, number: int) -> None:
+        if number:
+            first = FIRST_TIMED + (number - 1) * counts[name]
+            turns[name].append(peers[name].epochs(first, counts[name]))
+        elif firsts[name] >= SLOW_S:
+            counts[name] = 1
+        else:
+            counts[name] = math.ceil(TURN_S / peers[name].epochs(FIRST_TIMED - 1, 1)["seconds"])
+        settle(peers[name].pid)
+
+    failed = rounds(peers, 1 + repeats, turn)
+    return Turns({name: _of_turns(of) for name, of in turns.items() if name not in failed}, failed)
+
+
+def settle(pid: int) -> None:
+    """Wait, a while at most, until a process and all below it are idle.
+
+    Loaders that begin the next epoch as soon as they can would do so at the cost of whoever comes next.
+    """
+    deadline, before_s = time.monotonic() + SETTLES_WITHIN_S, -math.inf
+    while time.monotonic() < deadline:
+        now_s = _tree_cpu_s(pid)
+        if now_s - before_s < IDLE * QUIET_S:
+            break
+        before_s = now_s
+        time.sleep(QUIET_S)
+
+
+def _of_turns(turns: Sequence[Mapping[str, float]]) -> Measured:
+    items = int(turns[0]["images"])
+    cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
+    return Measured(items, [turn["seconds"] for turn in turns], {"cpu_s_per_1000": 1000 * cpu_s / items})
+
+
+def _tree_cpu_s(pid: int) -> float:
+    """User and system time of a process and all below it."""
+    total_s = 0.0
+    with suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total_s += times.user + times.system
+    return total_s

@@ -1,7 +1,6 @@
 """How things are measured here: contenders in turn (A B A B ...), after a warm-up, in one run on one machine."""
 
 import json
-import math
 import os
 import platform
 import subprocess
@@ -21,7 +20,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.run import Peer
 from benchmarks.schema import MEASURES, SCHEMA_VERSION, Case, Entry, Machine, Rate, Result, Role
 from benchmarks.watch import Measures, watched
 from fastfer.report.tables import three_figures
@@ -32,10 +30,6 @@ RESULTS: Final = Path("benchmarks/results")
 QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
-FIRST_TIMED: Final = 3
-"""The epoch that a peer's turns begin with: the contest has taken 0 and 1, and 2 says how many a turn needs."""
-SLOW_S: Final = 3.0
-"""A first epoch as long as this, with all that starts in it, is followed by others of a turn's length at least."""
 RESAMPLES: Final = 2000
 LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
@@ -120,14 +114,14 @@ def in_turn(
         if warm_up <= number < warm_up + repeats:
             seconds[name].append(took)
 
-    failed = _rounds(contenders, warm_up + repeats + watch, turn)
+    failed = rounds(contenders, warm_up + repeats + watch, turn)
     measured = {
         name: Measured(items[name], taken, measures[name]) for name, taken in seconds.items() if name not in failed
     }
     return Turns(measured, failed)
 
 
-def _rounds(names: Iterable[str], count: int, turn: Callable[[str, int], None]) -> dict[str, str]:
+def rounds(names: Iterable[str], count: int, turn: Callable[[str, int], None]) -> dict[str, str]:
     """Give each its turn in every round; who raised an exception, and what it said, has no more turns."""
     failed: dict[str, str] = {}
     for number in range(count):
@@ -160,35 +154,6 @@ def said(name: str, error: Exception) -> str:
     why = " ".join(str(error).split()) or type(error).__name__
     OUT.print(f"left out: {name}: {why}", highlight=False, markup=False)
     return why
-
-
-def peers_in_turn(peers: Mapping[str, Peer], firsts: Mapping[str, float], *, repeats: int) -> Turns:
-    """Let the peers run, in turn. One that fails gets no more turns. `firsts` are the seconds of their first epochs.
-
-    A turn is one epoch, or as many as a second takes by the epoch before the first turn: a single one of 20 ms would
-    only tell what the turns of the others have left in the caches. That epoch does not count, and is left out where the
-    very first one was slow.
-    """
-    turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
-    counts: dict[str, int] = {}
-
-    def turn(name: str, number: int) -> None:
-        if number:
-            first = FIRST_TIMED + (number - 1) * counts[name]
-            turns[name].append(peers[name].epochs(first, counts[name]))
-        elif firsts[name] >= SLOW_S:
-            counts[name] = 1
-        else:
-            counts[name] = math.ceil(TURN_S / peers[name].epochs(FIRST_TIMED - 1, 1)["seconds"])
-
-    failed = _rounds(peers, 1 + repeats, turn)
-    return Turns({name: _of_turns(of) for name, of in turns.items() if name not in failed}, failed)
-
-
-def _of_turns(turns: Sequence[Mapping[str, float]]) -> Measured:
-    items = int(turns[0]["images"])
-    cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
-    return Measured(items, [turn["seconds"] for turn in turns], {"cpu_s_per_1000": 1000 * cpu_s / items})
 
 
 def machine() -> Machine:

@@ -1,12 +1,13 @@
-"""Which figures a group of cases gets: rates and memory as bars, or as curves where the cases stand along an axis."""
+"""Which figures a group of cases gets: rates and memory as bars, by architecture too, or as curves along an axis."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from benchmarks.report.charts import bars, curves, ends_of, is_wide
-from benchmarks.report.found import Found, Group
+from benchmarks.report.found import ARCH, Group
 from benchmarks.report.ratios import rate_interval
 from benchmarks.report.tables import fastest_first, measure_title
+from benchmarks.report.words import told
 from benchmarks.schema import MEASURES, Case
 from fastfer.report.charts import Figure, Row
 from fastfer.report.distributions import bars_spec
@@ -21,16 +22,18 @@ SHARED_OUT: Final = frozenset({"workers", "threads", "processes", "gpus", "cores
 """Axes along which the work is shared out: the straight line is a rate in proportion to them; elsewhere it is one that
 stays as it is."""
 PER_SECOND: Final = {"images": "images a second", "faces": "faces a second", "copies": "copies a second"}
-ARCH: Final = "arch"
-"""The setting whose values are set side by side where a result has several."""
 
 
 def group_figures(name: str, subject: str, group: Group, _: Locale) -> list[Figure]:
     """The group's figures; their names begin with `name`."""
     if group.is_curve:
         return list(_curve_figures(name, subject, group, _))
-    figures = [_rates_figure(name, subject, group, _)] if group.cases[0].contenders else []
-    return figures + [_bars_figure(name, subject, group, key, _) for key in COSTS if _has(group, key)]
+    rates = ["rates"] if any(case.contenders for case in group.cases) else []
+    costs = [key for key in COSTS if _has(group, key)]
+    if group.by_arch:
+        return [_architecture_figure(name, subject, group, key, _) for key in rates + costs]
+    figures = [_rates_figure(name, subject, group, _)] if rates else []
+    return figures + [_bars_figure(name, subject, group, key, _) for key in costs]
 
 
 def _has(group: Group, key: str) -> bool:
@@ -105,16 +108,18 @@ def _curve(name: str, what: str, subject: str, group: Group, rows: list[Row], ti
     in_proportion = what != "rates" or axis.lower() in SHARED_OUT
     straight = _straight(group.cases[0].ours, rows, in_proportion=in_proportion)
     better = _("Lower is better ↓.") if what in MEASURES else _("Medians with 95% intervals, higher is better ↑.")
-    told = {
+    dashed = {
         True: _("Dashed: ours at the first place, in proportion from there."),
         False: _("Dashed: ours at the first place, unchanged from there."),
     }
     return Figure(
         name=f"{name} {what}",
         title=group.name if what == "rates" else f"{group.name}: {_(MEASURES[what].title)}",
-        note=f"{better} {told[in_proportion]}" if straight else better,
+        note=f"{better} {dashed[in_proportion]}" if straight else better,
         subject=subject,
-        spec=curves(rows, names=names, axis=axis, title=title, straight=straight, in_proportion=in_proportion, _=_),
+        spec=curves(
+            rows, names=names, axis=told(axis, _), title=title, straight=straight, in_proportion=in_proportion, _=_
+        ),
         legend=names,
     )
 
@@ -130,46 +135,22 @@ def _straight(ours: str, rows: list[Row], *, in_proportion: bool) -> Mapping[flo
     return {at: of_ours[first] * (at / first if in_proportion else 1.0) for at in sorted(of_ours)}
 
 
-def architecture_figures(name: str, found: Found, _: Locale) -> list[Figure]:
-    """Rates, time and memory by architecture, where a result has several: a band for each, a bar for each contender."""
-    return [
-        figure
-        for family, cases in _families(found).items()
-        for key in ("rates", *COSTS)
-        if (figure := _architecture_figure(name, family, cases, key, found.label, _)) is not None
-    ]
-
-
-def _families(found: Found) -> dict[str, dict[str, Case]]:
-    """Cases that differ in the architecture alone, by their titles without it; each by architecture."""
-    families: dict[str, dict[str, Case]] = {}
-    for case in found.result.cases:
-        if ARCH in case.settings and not case.axis:
-            arch = str(case.settings[ARCH])
-            family = " ".join(word for word in case.title.replace(",", " ").split() if word != arch)
-            families.setdefault(family, {})[arch] = case
-    return {family: cases for family, cases in families.items() if len(cases) > 1}
-
-
-def _architecture_figure(
-    name: str, family: str, cases: Mapping[str, Case], key: str, subject: str, _: Locale
-) -> Figure | None:
-    """One of the rates or a measure; None where it was not measured."""
+def _architecture_figure(name: str, subject: str, group: Group, key: str, _: Locale) -> Figure:
+    """The rates or a measure: a band for each architecture, a bar for each contender."""
     rows = [
-        {"what": arch, "series": contender, "value": value}
-        for arch, case in cases.items()
+        {"what": str(case.settings[ARCH]), "series": contender, "value": value}
+        for case in group.cases
         for contender, value in (_rates(case) if key == "rates" else _measured(case, key)).items()
     ]
-    if not rows:
-        return None
     series = tuple(dict.fromkeys(str(row["series"]) for row in rows))
-    what = _(PER_SECOND[next(iter(cases.values())).unit]) if key == "rates" else measure_title(key, _)
+    whats = list(dict.fromkeys(str(row["what"]) for row in rows))
+    what = _(PER_SECOND[group.cases[0].unit]) if key == "rates" else measure_title(key, _)
     return Figure(
-        name=f"{name} {family} by architecture {key}",
-        title=_("{case}, by architecture: {what}", case=family, what=what),
+        name=f"{name} {key}",
+        title=_("{case}, by architecture: {what}", case=group.name, what=what),
         note=_("Medians, higher is better ↑.") if key == "rates" else _("Lower is better ↓."),
         subject=subject,
-        spec=bars_spec(rows, series=series, whats=list(cases), title=what, number_format=",.3~r", _=_),
+        spec=bars_spec(rows, series=series, whats=whats, title=what, number_format=",.3~r", _=_),
         legend=series,
     )
 

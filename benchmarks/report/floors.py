@@ -10,6 +10,7 @@ from typing import Final
 from benchmarks.images import SIZE_PX
 from benchmarks.report.found import Found
 from benchmarks.report.tables import MICROSECONDS
+from benchmarks.report.words import title_told
 from benchmarks.schema import Case, Entry
 from fastfer.report.locale import Locale
 from fastfer.report.tables import Column, Record, Table
@@ -93,7 +94,7 @@ def _record(floor: Floor, found: Found, all_found: Sequence[Found], _: Locale) -
     floor_us = MICROSECONDS / limit.per_s.median * (1 if floor.moved is None else floor.moved / COPIED_BYTES)
     us = MICROSECONDS / entry.per_s.median
     return {
-        "stage": floor.title,
+        "stage": title_told(floor.title, _),
         "contender": floor.contender,
         "machine": found.label,
         "arithmetic": _(floor.arithmetic, gray=GRAY_BYTES, float=FLOAT_BYTES),

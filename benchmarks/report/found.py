@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from benchmarks.report.words import title_told, told
 from benchmarks.schema import Case, Machine, Result, read_result
 from fastfer.report.locale import ENGLISH, Locale
 from pipelines.errors import InputError
@@ -29,6 +30,10 @@ CHAPTERS: Final[dict[str, Chapter]] = {
 """By suite, in the order of the report; suites that are not here come behind them under their own names."""
 
 
+ARCH: Final = "arch"
+"""The setting whose values stand side by side."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """A result, and what its machine is called: among the results of one suite the labels differ."""
@@ -37,18 +42,45 @@ class Found:
     label: str
 
     def groups(self, _: Locale = ENGLISH) -> list["Group"]:
-        """Its cases: those of one title that differ along an axis together, in the axis's order."""
-        by_title: dict[tuple[str, str | None, int], list[Case]] = {}
-        for number, case in enumerate(self.result.cases):
-            key = (case.title, case.axis.name, 0) if case.axis else (case.title, None, number)
-            by_title.setdefault(key, []).append(case)
+        """Its cases: together where they differ along an axis (in its order), or in the architecture alone."""
+        gathered: dict[tuple[str, str | None, int], list[Case]] = {}
+        for case in self.result.cases:
+            number = 0
+            while not _joins(case, gathered.get((*_kin(case), number), [])):
+                number += 1
+            gathered.setdefault((*_kin(case), number), []).append(case)
         names: list[str] = []
-        for title, axis, _number in by_title:
-            names.append(_new(title if axis is None else _("{name} by {axis}", name=title, axis=axis), names))
+        for cases in gathered.values():
+            names.append(_new(_name(cases, _), names))
         return [
             Group(name, sorted(cases, key=lambda case: case.axis.value if case.axis else 0.0))
-            for name, cases in zip(names, by_title.values(), strict=True)
+            for name, cases in zip(names, gathered.values(), strict=True)
         ]
+
+
+def _kin(case: Case) -> tuple[str, str | None]:
+    """What cases that may stand together have in common: a title, and what they differ in."""
+    if case.axis is not None:
+        return case.title, case.axis.name
+    return (_without_arch(case, case.title), ARCH) if ARCH in case.settings else (case.title, None)
+
+
+def _joins(case: Case, others: Sequence[Case]) -> bool:
+    """Whether a case may stand with others of its kin."""
+    if case.axis is not None or not others:
+        return True
+    return ARCH in case.settings and case.settings[ARCH] not in {other.settings[ARCH] for other in others}
+
+
+def _name(cases: Sequence[Case], _: Locale) -> str:
+    case, title = cases[0], title_told(cases[0].title, _)
+    if case.axis is not None:
+        return _("{name} by {axis}", name=title, axis=told(case.axis.name, _))
+    return title if len(cases) == 1 else _without_arch(case, title)
+
+
+def _without_arch(case: Case, title: str) -> str:
+    return " ".join(word for word in title.replace(",", " ").split() if word != case.settings[ARCH])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +91,14 @@ class Group:
     cases: list[Case]
 
     @property
-    def title(self) -> str:
-        """What is asked."""
-        return self.cases[0].title
-
-    @property
     def axis(self) -> str | None:
         """What differs between the cases."""
         return self.cases[0].axis.name if self.cases[0].axis else None
+
+    @property
+    def by_arch(self) -> bool:
+        """Whether its cases differ in the architecture."""
+        return self.axis is None and len(self.cases) > 1
 
     @property
     def is_curve(self) -> bool:

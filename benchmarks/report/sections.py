@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.report.figures import architecture_figures, group_figures
+from benchmarks.report.figures import group_figures
 from benchmarks.report.floors import floors_table
-from benchmarks.report.found import CHAPTERS, Found, Group, find_results
+from benchmarks.report.found import ARCH, CHAPTERS, Found, Group, find_results
 from benchmarks.report.tables import (
     chapter_title,
     machines_table,
@@ -16,7 +16,7 @@ from benchmarks.report.tables import (
     summary_table,
     versions_table,
 )
-from benchmarks.report.words import locale_of
+from benchmarks.report.words import locale_of, title_told, told
 from benchmarks.schema import MEASURES, Case, Scalar
 from fastfer.report.document import Document, Missing, Section
 from fastfer.report.latex import one_line
@@ -92,11 +92,11 @@ def _chapter(found: Found, _: Locale, *, alone: bool) -> Section:
     if found.result.quick:
         section.paragraphs.append(_("This was a quick run, with small data and few repetitions: a look, not evidence."))
     groups = found.groups(_)
-    told = list(_how(groups, _))
-    if len(told) == 1:
-        section.paragraphs += told[0][1]
+    how = list(_how(groups, _))
+    if len(how) == 1:
+        section.paragraphs += how[0][1]
     else:
-        section.groups += told
+        section.groups += how
     for group in groups:
         name = " / ".join((found.result.suite, found.label, group.name))
         section.figures += group_figures(name, found.label, group, _)
@@ -105,7 +105,6 @@ def _chapter(found: Found, _: Locale, *, alone: bool) -> Section:
             about = _("{case}: what else it took", case=group.name)
             measures = measures_table(f"{name} measures", about, group, _)
             section.tables += [measures] if measures else []
-    section.figures += architecture_figures(" / ".join((found.result.suite, found.label)), found, _)
     return section
 
 
@@ -118,11 +117,21 @@ def _how(groups: Sequence[Group], _: Locale) -> Iterator[tuple[str, list[str]]]:
         cases = [case for group in alike for case in group.cases]
         shared = _shared(cases)
         counts = sorted({len(entry.seconds) for case in cases for entry in case.contenders.values()})
-        told = [how, *([_("With {settings}.", settings=_settings(shared))] if shared else [])]
-        told += [_("Repetitions of each contender: {counts}.", counts=", ".join(map(str, counts)))] if counts else []
-        own = {group.name: _shared(group.cases, besides=shared) for group in alike}
-        heading = "; ".join(group.name for group in alike)
-        yield heading, [" ".join(told), *(f"{name}: {_settings(mine)}." for name, mine in own.items() if mine)]
+        sentences = [told(how, _), *([_("With {settings}.", settings=_settings(shared, _))] if shared else [])]
+        if counts:
+            sentences.append(_("Repetitions of each contender: {counts}.", counts=", ".join(map(str, counts))))
+        own = dict.fromkeys(line for group in alike for line in _own(group, shared, _))
+        yield "; ".join(group.name for group in alike), [" ".join(sentences), *own]
+
+
+def _own(group: Group, shared: Collection[str], _: Locale) -> Iterator[str]:
+    """The settings that a group has beside the `shared` ones, and each architecture beside those."""
+    of_group = _shared(group.cases, besides=shared)
+    told_before = {*shared, *of_group, ARCH}
+    own = {group.name: of_group}
+    if group.by_arch:
+        own |= {str(case.settings[ARCH]): _shared([case], besides=told_before) for case in group.cases}
+    return (f"{name}: {_settings(settings, _)}." for name, settings in own.items() if settings)
 
 
 def _shared(cases: Sequence[Case], besides: Collection[str] = ()) -> dict[str, Scalar]:
@@ -134,8 +143,8 @@ def _shared(cases: Sequence[Case], besides: Collection[str] = ()) -> dict[str, S
     }
 
 
-def _settings(values: Mapping[str, Scalar]) -> str:
-    return ", ".join(f"{key} {_setting(value)}" for key, value in values.items())
+def _settings(values: Mapping[str, Scalar], _: Locale) -> str:
+    return ", ".join(f"{told(key, _)} {_setting(value)}" for key, value in values.items())
 
 
 def _setting(value: Scalar) -> str:
@@ -168,7 +177,7 @@ def _failed(found: Sequence[Found], _: Locale) -> Section:
     for one in found:
         for case in one.result.cases:
             if case.failed:
-                heading = f"{chapter_title(one, _)}, {one.label}: {case.title}"
+                heading = f"{chapter_title(one, _)}, {one.label}: {title_told(case.title, _)}"
                 section.groups.append((heading, [f"{name}: {one_line(why)}" for name, why in case.failed.items()]))
     if not section.groups:
         section.paragraphs.append(_("Every contender ran."))

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from benchmarks.report.found import CHAPTERS, Found, Group
+from benchmarks.report.found import ARCH, CHAPTERS, Found, Group
 from benchmarks.report.ratios import UNKNOWN, bound, fastest_peer, rate_interval, ratio
+from benchmarks.report.words import title_told, told
 from benchmarks.schema import MEASURES, Case, Entry
 from fastfer.report.locale import Locale
 from fastfer.report.tables import NOT_MEASURED, Column, Record, Table
@@ -42,9 +43,9 @@ def summary_table(found: Sequence[Found], _: Locale, name: str = "performance-su
 def _summary(found: Found, case: Case, _: Locale) -> Record:
     ours = case.contenders[case.ours]
     peer, limit = fastest_peer(case), bound(case)
-    at = "" if case.axis is None else f", {case.axis.name} {case.axis.value:g}"
+    at = "" if case.axis is None else f", {told(case.axis.name, _)} {case.axis.value:g}"
     return {
-        "case": f"{chapter_title(found, _)}: {case.title}{at}",
+        "case": f"{chapter_title(found, _)}: {title_told(case.title, _)}{at}",
         "machine": found.label,
         "ours": case.ours,
         "rate": rate_interval(ours),
@@ -69,7 +70,7 @@ def rates_table(name: str, title: str, group: Group, _: Locale) -> Table:
     )
     columns = (
         Column(key="contender", title=_("Contender")),
-        *_axis_columns(group),
+        *_place_columns(group, _),
         Column(key="role", title=_("Role")),
         _rate("rate", _(UNITS[group.cases[0].unit]) + ARROWS[True]),
         _rate("ours", _("Ours, times this") + ARROWS[True]),
@@ -80,7 +81,7 @@ def rates_table(name: str, title: str, group: Group, _: Locale) -> Table:
     records = [
         {
             "contender": contender,
-            "axis": case.axis.value if case.axis else None,
+            **_place(case),
             "role": _(entry.role),
             "rate": rate_interval(entry),
             "ours": _ratio(case, case.ours, contender),
@@ -102,15 +103,14 @@ def measures_table(name: str, title: str, group: Group, _: Locale) -> Table | No
         return None
     columns = (
         Column(key="contender", title=_("Contender")),
-        *_axis_columns(group),
+        *_place_columns(group, _),
         *(
             _number(key, measure_title(key, _) + ARROWS[MEASURES[key].more_is_better], _(NOT_MEASURED))
             for key in measures
         ),
     )
     records = [
-        {"contender": contender, "axis": case.axis.value if case.axis else None}
-        | {key: entry.measures.get(key) for key in measures}
+        {"contender": contender, **_place(case), **{key: entry.measures.get(key) for key in measures}}
         for case, contender, entry in entries
     ]
     return Table(name=name, title=title, columns=columns, records=records)
@@ -183,8 +183,16 @@ def _ratio(case: Case, above: str, below: str) -> dict[str, float | None]:
     return ratio(case.contenders[above], case.contenders[below])
 
 
-def _axis_columns(group: Group) -> list[Column]:
-    return [] if group.axis is None else [_number("axis", group.axis)]
+def _place_columns(group: Group, _: Locale) -> list[Column]:
+    """What the group's cases differ in."""
+    if group.axis is not None:
+        return [_number("axis", told(group.axis, _))]
+    return [Column(key=ARCH, title=_("Architecture"))] if group.by_arch else []
+
+
+def _place(case: Case) -> Record:
+    """Where a case stands in its group."""
+    return {"axis": case.axis.value if case.axis else None, ARCH: case.settings.get(ARCH)}
 
 
 def _rate(key: str, title: str) -> Column:

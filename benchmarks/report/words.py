@@ -185,7 +185,72 @@ PORTUGUESE: Final[dict[str, str]] = {
     "distances of the eyes": "distâncias entre os olhos",
     "of white": "do branco",
 }
-WORDS: Final[dict[str, dict[str, str]]] = {"pt": PORTUGUESE}
+OF_RESULTS: Final[dict[str, str]] = {
+    "From photographs to faces": "De fotografias a faces",
+    "Balancing the classes": "Balanceamento das classes",
+    "From records to uint8 batches": "De registros a lotes uint8",
+    "From records to uint8 batches, large set": "De registros a lotes uint8, conjunto grande",
+    "From records to augmented float batches": "De registros a lotes de floats aumentados",
+    "Augmentation alone": "Somente o aumento de dados",
+    "Latency of one image": "Latência de uma imagem",
+    "Inference in batches of 64": "Inferência em lotes de 64",
+    "As a user runs it: a process from its start to its last file; images of 224 px in the page cache.": (
+        "Como um usuário o executa: um processo, do início ao último arquivo; imagens de 224 px no cache de páginas."
+    ),
+    "As a user runs it: a process from its start to its last file; the photographs in the page cache.": (
+        "Como um usuário o executa: um processo, do início ao último arquivo; as fotografias no cache de páginas."
+    ),
+    "Decoded images in memory, batches in stored order; every contender in a process of its own.": (
+        "Imagens decodificadas na memória, lotes na ordem gravada; cada concorrente em um processo próprio."
+    ),
+    "Flip, rotation, scale, contrast and brightness, eager, on decoded images in memory.": (
+        "Espelhamento, rotação, escala, contraste e brilho, sem compilação, em imagens decodificadas na memória."
+    ),
+    "One network and the trainer's own steps: fastfer's loader with the strong policy online and batches prefetched; "
+    "the same with a DataLoader whose workers decode with OpenCV; one prepared batch replayed. Files in the page "
+    "cache.": (
+        "Uma rede e os próprios passos do treinador: o carregador do fastfer com a política forte online e lotes "
+        "preparados adiante; o mesmo com um DataLoader cujos processos decodificam com OpenCV; um lote pronto, "
+        "repetido. Arquivos no cache de páginas."
+    ),
+    "The trainer's own steps after a warm-up, the strong policy online, gradients averaged by DDP.": (
+        "Os próprios passos do treinador após um aquecimento, a política forte online, gradientes promediados pelo DDP."
+    ),
+    "One process, but ONNX Runtime in its own; prepared float32 images in memory; until the logits are there.": (
+        "Um só processo, exceto o ONNX Runtime, no seu próprio; imagens float32 prontas na memória; até que os logits "
+        "estejam lá."
+    ),
+    "Records to uint8 batches in whole shuffled epochs after the first; the files in the page cache.": (
+        "De registros a lotes uint8 em épocas inteiras embaralhadas após a primeira; os arquivos no cache de páginas."
+    ),
+    "The shard stage in a process of its own, started anew each turn; the photographs in the page cache.": (
+        "A etapa dos registros em um processo próprio, iniciado de novo a cada turno; as fotografias no cache de "
+        "páginas."
+    ),
+    "Whole shuffled epochs after the first, the files in the page cache; each contender in its own process.": (
+        "Épocas inteiras embaralhadas após a primeira, os arquivos no cache de páginas; cada concorrente em um processo"
+        " próprio."
+    ),
+    "arch": "arquitetura",
+    "batch": "lote",
+    "calls": "chamadas",
+    "copies": "cópias",
+    "detector": "detector",
+    "images": "imagens",
+    "loader": "carregador",
+    "model": "modelo",
+    "options": "opções",
+    "peak_gflops_per_s": "pico de GFLOP/s",
+    "policy": "política",
+    "precision": "precisão",
+    "set": "conjunto",
+    "size_px": "tamanho em px",
+    "steps": "passos",
+    "threads": "threads",
+    "workers": "processos auxiliares",
+}
+"""What result files say: the beginnings of titles, how it was measured, and the names of settings."""
+WORDS: Final[dict[str, dict[str, str]]] = {"pt": PORTUGUESE | OF_RESULTS}
 """By the code of the language; the texts themselves are English."""
 
 
@@ -197,3 +262,16 @@ def locale_of(lang: str) -> Locale:
     """
     locale = report_locale(lang)
     return replace(locale, words={**locale.words, **WORDS.get(lang, {})})
+
+
+def told(text: str, _: Locale) -> str:
+    """A text of a result file in the language, if it is one that our own suites write."""
+    return _.words.get(text, text)
+
+
+def title_told(title: str, _: Locale) -> str:
+    """A case's title: as much of its beginning as the language knows, and the rest (a set, a network) as it is."""
+    for end in range(len(title), 0, -1):
+        if title[:end] in _.words and title[end : end + 1] in ("", " ", ","):
+            return _.words[title[:end]] + title[end:]
+    return title

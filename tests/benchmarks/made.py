@@ -10,6 +10,7 @@ from benchmarks.schema import Axis, Case, Entry, Machine, Result, Role
 
 HOSTILE = "<script>alert(1)</script>"
 SPECIALS = r"50% of \textbf{x} & a_b | $c$ {limit} `d` [e](f)"
+MODELS = {"resnet": "resnet50", "vit": "vit_small"}
 FAILED = "it has ended; it said:\n<b>no such file</b> |"
 
 
@@ -81,7 +82,8 @@ def training() -> Result:
     def of(arch: str, memory: float | None, precision: str = "") -> Case:
         measures = {"allocated_mib": memory, "rafdb_epoch_s": 12.5, "mfu": 0.31}
         contenders = {"ours": entry("ours", [0.5, 0.6], measures=measures), "plain": entry("peer", [0.9, 0.8])}
-        return case(f"Training {arch}{precision}", contenders, settings={"arch": arch, "batch": 16})
+        settings = {"arch": arch, "batch": 16, "model": MODELS[arch], "precision": precision.removeprefix(", ")}
+        return case(f"Training {arch}{precision}", contenders, settings=settings)
 
     both = [of("resnet", 812.5), of("vit", 2048.25), of("resnet", 512.5, ", bf16"), of("vit", 999.0, ", bf16")]
     return result("training", *both, device="Made GPU 80GB", driver="555", cores=16)

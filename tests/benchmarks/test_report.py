@@ -20,7 +20,7 @@ from benchmarks.report.ratios import bound, ratio
 from benchmarks.report.sections import make_performance_report
 from benchmarks.report.verbs import REPOSITORY
 from benchmarks.report.write import write_performance_report
-from benchmarks.schema import MEASURES
+from benchmarks.schema import MEASURES, read_result
 from fastfer.report.document import Document
 from fastfer.report.locale import Locale
 from fastfer.report.tables import Table, three_figures
@@ -125,10 +125,9 @@ def test_what_was_not_measured_is_never_a_number(document: Document) -> None:
 def test_what_was_measured_alike_is_told_once_with_what_each_case_has_of_its_own(document: Document) -> None:
     assert section(document, "Training").paragraphs[2:] == [
         "By a test. With batch 16. Repetitions of each contender: 2.",
-        "Training resnet: arch resnet.",
-        "Training vit: arch vit.",
-        "Training resnet, bf16: arch resnet.",
-        "Training vit, bf16: arch vit.",
+        "resnet: model resnet50.",
+        "vit: model vit_small.",
+        "Training bf16: precision bf16.",
     ]
     growth = ["By a test. With batch 64. Repetitions of each contender: 2, 3."]
     assert section(document, "Scaling").paragraphs[2:] == growth
@@ -190,6 +189,22 @@ def test_architectures_stand_side_by_side(document: Document) -> None:
     assert "Training, by architecture: images a second" in figures
     assert "Training bf16, by architecture: images a second" in figures
     assert spec["datasets"] != figures["Training bf16, by architecture: images a second"].spec["datasets"]
+    rows = table(document, "Training bf16", "rates").records
+    assert [(row["arch"], row["contender"]) for row in rows] == [
+        ("resnet", "ours"), ("resnet", "plain"), ("vit", "ours"), ("vit", "plain"),
+    ]  # fmt: skip
+    assert [row["allocated_mib"] for row in table(document, "Training bf16", "measures").records[::2]] == [512.5, 999.0]
+    assert len([one for one in document.tables() if one.name.startswith("training /")]) == 4
+    summed = [row["case"] for row in table(document, "summary").records if "Training" in row["case"]]
+    assert summed == [f"Training: Training {case}" for case in ("resnet", "vit", "resnet, bf16", "vit, bf16")]
+
+
+def test_cases_of_one_architecture_or_the_same_one_twice_stand_alone(tmp_path: Path) -> None:
+    cases = [made.training().cases[0], made.training().cases[0], made.training().cases[3]]
+    path = made.write(tmp_path, "a", made.result("training", *cases))
+    (found,) = find_results([path.parent])
+    assert [group.name for group in found.groups()] == ["Training resnet", "Training resnet (2)", "Training vit, bf16"]
+    assert not any(group.by_arch for group in found.groups())
 
 
 @pytest.mark.parametrize("width", [1200, 390])
@@ -333,15 +348,32 @@ def test_every_text_of_the_report_has_a_portuguese_one(results: Path, monkeypatc
     constants = {kind.title for kind in MEASURES.values()} | {kind.unit for kind in MEASURES.values() if kind.unit}
     constants |= {text for chapter in CHAPTERS.values() for text in chapter} | {floor.arithmetic for floor in FLOORS}
     assert len(asked) > 80
-    assert sorted((asked | constants) - known.words.keys()) == []
+    of_the_files = {"By a test.", f"As {made.SPECIALS}."}
+    assert sorted((asked | constants) - known.words.keys() - of_the_files) == []
     assert document.lang == "pt"
     assert "O que não foi medido" in titles(document)
     rates = table(document, "/ 2 núcleos de Made Processor /", "Near", "rates")
     assert rates.columns[2].title == "Imagens/s\u00a0↑"
 
 
+def test_what_the_committed_results_say_has_a_portuguese_text() -> None:
+    marked = Locale("pt", dict.fromkeys(words.locale_of("pt").words, "<told>"))
+    for path in sorted((REPOSITORY / RESULTS).glob("*.json")):
+        for case in read_result(path).cases:
+            assert words.title_told(case.title, marked).startswith("<told>")
+            named = {case.how, *case.settings, *([case.axis.name] if case.axis else [])}
+            assert {words.told(text, marked) for text in named} == {"<told>"}
+
+
+def test_a_title_is_told_as_far_as_it_is_known() -> None:
+    locale = Locale("pt", {"Inference": "Inferência", "Inference in batches": "Inferência em lotes"})
+    titles = ["Inference in batches, vit", "Inference, vit", "Inferences", "Ours {0}"]
+    told = ["Inferência em lotes, vit", "Inferência, vit", "Inferences", "Ours {0}"]
+    assert [words.title_told(title, locale) for title in titles] == told
+
+
 def test_translations_take_the_same_values() -> None:
     def fields(text: str) -> list[str]:
         return sorted(re.findall(r"{[^}]*}", text))
 
-    assert [text for text, told in words.PORTUGUESE.items() if fields(text) != fields(told)] == []
+    assert [text for text, told in words.WORDS["pt"].items() if fields(text) != fields(told)] == []

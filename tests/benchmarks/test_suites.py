@@ -1,17 +1,20 @@
 """The other suites, run once with little data; what fails in one contender; the command line's exit codes."""
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import balance, loaders, scaling, training
-from benchmarks.contest import contest
+from benchmarks import augment, balance, loaders, scaling, training
+from benchmarks.contest import contest, role_of, settle
+from benchmarks.harness import Measured
 from benchmarks.images import SHARD_ROWS, make_records
 from benchmarks.peers.run import OWN, Rival
 from benchmarks.processes import ProgramError, run_program
@@ -68,6 +71,39 @@ def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tm
     measures = case.contenders["fastfer, resident"].measures
     assert all((measures[name] or 0) > 0 for name in ("first_epoch_s", "pss_mib", "rss_mib", "mean"))
     assert measures["gpu_memory_mib"] is None
+
+
+def test_the_next_one_waits_until_a_peer_has_done_what_it_does_beyond_its_turn() -> None:
+    busy = (
+        "import time; end = time.monotonic() + 1; print(flush=True)\nwhile time.monotonic() < end: pass\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        settle(process.pid)
+        taken = psutil.Process(process.pid).cpu_times().user
+        process.kill()
+    assert taken > 0.5  # on a full machine it has had less than its second
+    settle(process.pid)  # one that has ended is idle
+
+
+def test_the_batch_of_the_whole_case_is_a_place_of_the_curve_without_another_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def case(_settings: argparse.Namespace, table: Mapping[str, Rival], batch: int, axis: Axis | None = None) -> Case:
+        asked.append(batch)
+        contenders = {name: Measured(batch, [1.0]).entry(role_of(name)) for name in table if name != "kornia"}
+        facts = {"title": "a", "unit": "images", "how": "b", "ours": "fastfer", "settings": {"batch": batch}}
+        return Case(**facts, axis=axis, contenders=contenders, failed={"kornia": "absent", "torchvision": "absent"})
+
+    monkeypatch.setattr(augment, "_case", case)
+    cases = list(augment.SUITE.run(argparse.Namespace(batch=64, batches=(16, 64))))
+    assert asked == [64, 16]
+    assert [one.axis and one.axis.value for one in cases] == [None, 16, 64]
+    assert cases[2].contenders == {name: cases[0].contenders[name] for name in ("fastfer", "fastfer, compiled")}
+    assert cases[2].failed == {"kornia": "absent"}
 
 
 @pytest.mark.parametrize("curve", [CURVES[0], CURVES[-1]], ids=lambda curve: curve.title)
