@@ -124,7 +124,7 @@ SUITE: Final = Suite(
     "Faces per second from photograph to written record, beside the loop that people write.",
     (
         Setting("data", "folder of the demo sets, made if missing", Path, Path("data/bench/faces")),
-        Setting("faces", "faces in each set, where it is made", int, 300, 90),
+        Setting("faces", "faces in each set, where it is made", int, 200, 90),
         Setting("repeats", "turns of each contender", int, 2, 1),
         Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, ""),
     ),
