@@ -32,9 +32,8 @@ def _run(settings: argparse.Namespace) -> Iterator[Case]:
 
 def _of_curve(whole: Case, axis: Axis) -> Case:
     """The place of the curve that the whole case has measured."""
-    contenders, failed = (
-        {name: said for name, said in of.items() if name in CURVE} for of in (whole.contenders, whole.failed)
-    )
+    contenders = {name: entry for name, entry in whole.contenders.items() if name in CURVE}
+    failed = {name: why for name, why in whole.failed.items() if name in CURVE}
     return whole.model_copy(update={"axis": axis, "contenders": contenders, "failed": failed})
 
 

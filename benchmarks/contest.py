@@ -4,16 +4,15 @@ import fnmatch
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import psutil
 
 from benchmarks.harness import OUT, TURN_S, Measured, Turns, rounds, said
 from benchmarks.peers.process import PeerError
-from benchmarks.peers.protocol import Mode
+from benchmarks.peers.protocol import Mode, tree_cpu_seconds
 from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
 from benchmarks.watch import Measures, memory_of, probe
@@ -139,13 +138,13 @@ def _in_turn(peers: Mapping[str, Peer], firsts: Mapping[str, float], *, repeats:
 
 
 def settle(pid: int) -> None:
-    """Wait, a while at most, until a process and all below it are idle.
+    """Wait, `SETTLES_WITHIN_S` at most, until a process and all below it are idle.
 
     Loaders that begin the next epoch as soon as they can would do so at the cost of whoever comes next.
     """
     deadline, before_s = time.monotonic() + SETTLES_WITHIN_S, -math.inf
     while time.monotonic() < deadline:
-        now_s = _tree_cpu_s(pid)
+        now_s = tree_cpu_seconds(pid)
         if now_s - before_s < IDLE * QUIET_S:
             break
         before_s = now_s
@@ -156,15 +155,3 @@ def _of_turns(turns: Sequence[Mapping[str, float]]) -> Measured:
     items = int(turns[0]["images"])
     cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
     return Measured(items, [turn["seconds"] for turn in turns], {"cpu_s_per_1000": 1000 * cpu_s / items})
-
-
-def _tree_cpu_s(pid: int) -> float:
-    """User and system time of a process and all below it."""
-    total_s = 0.0
-    with suppress(psutil.Error):
-        root = psutil.Process(pid)
-        for process in (root, *root.children(recursive=True)):
-            with suppress(psutil.Error):
-                times = process.cpu_times()
-                total_s += times.user + times.system
-    return total_s

@@ -232,7 +232,7 @@ SUITE: Final = Suite(
     "Latency and images per second of the networks, eager and compiled, beside ONNX Runtime (make peers NAMES=onnx).",
     (
         Setting("archs", "architectures", words, tuple(ARCHITECTURES), ("resnet10t",)),
-        Setting("compiled", "those compiled too (a pattern); each takes minutes", str, "-"),
+        Setting("compiled", "those compiled too (a pattern, - for none); each takes minutes", str, "-"),
         Setting("size", "image size in px", int, SIZE_PX, 112),
         Setting("batch", "images of a batch", int, 64, 16),
         Setting("calls", "single images of a turn", int, 20),

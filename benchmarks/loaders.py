@@ -31,7 +31,7 @@ TITLES: Final[Mapping[Mode, str]] = {
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:
-    images: Mapping[Mode, int] = {"decode": settings.images, "augment": settings.augmented}
+    images: Mapping[Mode, int] = {"decode": settings.images, "augment": min(settings.images, settings.augmented)}
     for mode, count in images.items():
         yield _case(settings, mode, CONTENDERS, count, TITLES[mode])
     if settings.large:
@@ -60,7 +60,7 @@ SUITE: Final = Suite(
     (
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
         Setting("images", "of the main set", int, 8000, 1000),
-        Setting("augmented", "of the set that is augmented, which takes longer", int, 4000, 1000),
+        Setting("augmented", "of the main set that are augmented at most: it takes longer", int, 4000, 1000),
         Setting("large", "of the large set (decoded images only); 0: none", int, 40000, 0),
         Setting("repeats", "turns of each contender", int, 3, 2),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),

@@ -49,7 +49,7 @@ class Blocks:
     """Tensors of one shape and type, several side by side, so that they are written as one.
 
     A block is written as rows of `word` (None: of its own type), one for each place of the first axis. All that can be
-    made once for a block is: in a loop over batches that fill the caches, the code of every call is read from memory.
+    made once for a block is: between copies that fill the caches, a call costs several times what it costs alone.
     """
 
     def __init__(

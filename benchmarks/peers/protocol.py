@@ -240,7 +240,7 @@ def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
 
     Between short epochs there is no pause in which caches and processors cool down.
     """
-    cpu_before = _tree_cpu_seconds()
+    cpu_before = tree_cpu_seconds(os.getpid())
     started = time.perf_counter()
     images = 0
     for number in range(first, first + count):
@@ -249,7 +249,7 @@ def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
         else:
             images += contender.whole(number)
     seconds = time.perf_counter() - started
-    cpu_seconds = _tree_cpu_seconds() - cpu_before
+    cpu_seconds = tree_cpu_seconds(os.getpid()) - cpu_before
     return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
@@ -281,13 +281,13 @@ def _check(contender: Contender, number: int) -> dict[str, Any]:
 COMMANDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"check": _check, "epochs": _epochs}
 
 
-def _tree() -> list[int]:
-    """This process and all below it."""
+def _tree(root: int) -> list[int]:
+    """A process and all below it."""
     parents = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and (fields := _stat(int(folder.name))):
             parents[int(folder.name)] = int(fields[1])
-    tree = [os.getpid()]
+    tree = [root]
     for process in tree:  # grows while it is walked
         tree += [child for child, parent in parents.items() if parent == process]
     return tree
@@ -301,6 +301,6 @@ def _stat(process: int) -> list[str]:
         return []
 
 
-def _tree_cpu_seconds() -> float:
-    """User and system time of the tree, with that of children that have ended."""
-    return sum(sum(int(field) for field in _stat(process)[11:15]) for process in _tree()) / TICKS_PER_S
+def tree_cpu_seconds(root: int) -> float:
+    """User and system time of a process and all below it, with that of children that have ended."""
+    return sum(sum(int(field) for field in _stat(process)[11:15]) for process in _tree(root)) / TICKS_PER_S

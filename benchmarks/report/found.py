@@ -69,7 +69,9 @@ def _joins(case: Case, others: Sequence[Case]) -> bool:
     """Whether a case may stand with others of its kin."""
     if case.axis is not None or not others:
         return True
-    return ARCH in case.settings and case.settings[ARCH] not in {other.settings[ARCH] for other in others}
+    if ARCH not in case.settings or case.how != others[0].how:
+        return False
+    return case.settings[ARCH] not in {other.settings[ARCH] for other in others}
 
 
 def _name(cases: Sequence[Case], _: Locale) -> str:
@@ -80,7 +82,7 @@ def _name(cases: Sequence[Case], _: Locale) -> str:
 
 
 def _without_arch(case: Case, title: str) -> str:
-    return " ".join(word for word in title.replace(",", " ").split() if word != case.settings[ARCH])
+    return " ".join(word for word in title.replace(",", " ").split() if word != str(case.settings[ARCH]))
 
 
 @dataclass(frozen=True, slots=True)

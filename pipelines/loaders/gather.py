@@ -17,14 +17,14 @@ WORD: Final = torch.int64
 MOST_BATCHES: Final = 4
 """Batches that one gather on the host makes at most.
 
-Its threads wait for one another, and what it calls is read from memory again, a fourth as often.
+Its threads wait for one another, and all that is called beside the copies is called, a fourth as often.
 """
 BLOCKS_IN_TURN: Final = 2
 """Blocks of batches that are written in turn: the consumer still holds a batch of one."""
 SHARE_OF_CACHE: Final = 0.5
 """Of the processor's last cache, that those blocks may take.
 
-Four batches at once were faster than one where they had room (Intel Xeon, 300 MiB), slower where not (AMD EPYC).
+Four batches at once were faster than one on an Intel Xeon that tells of 300 MiB, and slower on an AMD EPYC.
 """
 
 

@@ -199,11 +199,13 @@ def test_architectures_stand_side_by_side(document: Document) -> None:
     assert summed == [f"Training: Training {case}" for case in ("resnet", "vit", "resnet, bf16", "vit, bf16")]
 
 
-def test_cases_of_one_architecture_or_the_same_one_twice_stand_alone(tmp_path: Path) -> None:
-    cases = [made.training().cases[0], made.training().cases[0], made.training().cases[3]]
+def test_cases_of_one_architecture_the_same_one_twice_or_measured_otherwise_stand_alone(tmp_path: Path) -> None:
+    resnet, vit, _, vit_bf16 = made.training().cases
+    cases = [resnet, resnet, vit.model_copy(update={"how": "Otherwise."}), vit_bf16]
     path = made.write(tmp_path, "a", made.result("training", *cases))
     (found,) = find_results([path.parent])
-    assert [group.name for group in found.groups()] == ["Training resnet", "Training resnet (2)", "Training vit, bf16"]
+    names = ["Training resnet", "Training resnet (2)", "Training vit", "Training vit, bf16"]
+    assert [group.name for group in found.groups()] == names
     assert not any(group.by_arch for group in found.groups())
 
 

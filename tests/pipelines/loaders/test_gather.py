@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.loaders.gather import MOST_BATCHES, batches_at_once, gather_of
+from pipelines.loaders.gather import MOST_BATCHES, OnDevice, batches_at_once, gather_of
 
 CPU = torch.device("cpu")
 
@@ -21,11 +21,11 @@ def test_any_number_of_any_images_in_any_order(images: int, batch: int, channels
     torch.manual_seed(seed)
     img_NCHW = torch.randint(256, (images, channels, side, side), dtype=torch.uint8)
     order = torch.randint(images, (3 * images,))
-    gather = gather_of(img_NCHW, CPU, batch)
-    found = [part for at_N in torch.split(order, gather.at_once) for part in gather(at_N)]
-    assert torch.equal(torch.cat(found), img_NCHW[order])
-    assert {len(part) for part in found[:-1]} <= {batch}
-    assert all(part.is_contiguous() for part in found)
+    for gather in (gather_of(img_NCHW, CPU, batch), OnDevice(img_NCHW, batch)):
+        found = [part for at_N in torch.split(order, gather.at_once) for part in gather(at_N)]
+        assert torch.equal(torch.cat(found), img_NCHW[order])
+        assert {len(part) for part in found[:-1]} <= {batch}
+        assert all(part.is_contiguous() for part in found)
 
 
 def test_what_is_held_is_not_written_again() -> None:
@@ -41,7 +41,7 @@ def test_what_is_held_is_not_written_again() -> None:
 @pytest.mark.parametrize(
     ("batch_bytes", "cache_bytes", "expected"),
     [(3_211_264, 300 << 20, MOST_BATCHES), (3_211_264, 32 << 20, 2), (3_211_264, 0, 1), (100 << 20, 32 << 20, 1)],
-    ids=["a large cache", "an EPYC's", "an unknown one", "a batch larger than it"],
+    ids=["room for all", "for two", "an unknown cache", "a batch larger than it"],
 )
 def test_as_many_batches_at_once_as_the_cache_has_room_for(batch_bytes: int, cache_bytes: int, expected: int) -> None:
     assert batches_at_once(batch_bytes, cache_bytes) == expected
