@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 _ROUNDS: Final = 10
 _MULTIPLIERS: Final = np.array([[0xD2511F53], [0xCD9E8D57]], dtype=np.uint64)  # Random123's PHILOX_M4x32_0, _1
-_KEY_STEPS: Final = (0x9E3779B9, 0xBB67AE85)  # golden ratio and sqrt(3) - 1: the key's Weyl sequence
+# golden ratio and sqrt(3) - 1: the key's Weyl sequence, for each round
+_KEY_STEPS_R2: Final = np.arange(_ROUNDS, dtype=np.uint64)[:, None] * np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
 _WORD: Final = np.uint64(0xFFFFFFFF)
 _WORD_BITS: Final = np.uint64(32)
 _WORDS_PER_BLOCK: Final = 4
@@ -29,10 +30,8 @@ def philox4x32(counter_N4: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[
     """
     counter_4N = counter_N4.T.astype(np.uint64)
     even_2N, odd_2N = counter_4N[[0, 2]], counter_4N[[1, 3]]
-    for step in range(_ROUNDS):
-        key_21 = np.array(
-            [[(word + step * weyl) & 0xFFFFFFFF] for word, weyl in zip(key, _KEY_STEPS, strict=True)], np.uint64
-        )
+    keys_R21 = (np.array(key, np.uint64) + _KEY_STEPS_R2 & _WORD)[:, :, None]
+    for key_21 in keys_R21:
         product_2N = even_2N * _MULTIPLIERS
         even_2N = (product_2N >> _WORD_BITS)[::-1] ^ odd_2N ^ key_21
         odd_2N = (product_2N & _WORD)[::-1]

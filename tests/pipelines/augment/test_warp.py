@@ -9,7 +9,7 @@ from torch import Tensor
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
 from pipelines.augment.policy import STRONG
-from pipelines.augment.warp import CompiledWarper, Warper, pack, warp, warp_packed
+from pipelines.augment.warp import OPTIONS, CompiledWarper, Warper, pack, warp, warp_packed
 
 EAGER = partial(CompiledWarper, "eager")
 """The compiler's code run as it stands."""
@@ -78,6 +78,24 @@ def test_the_compilers_warp_is_the_same(photos: Tensor, channels: int, size: tup
     img = photos[:6, :, : size[0], : size[1]].expand(-1, channels, -1, -1)
     sampling = strong_sampling(6, *size) @ np.diag([1 / zoom, 1 / zoom, 1])
     torch.testing.assert_close(warped(EAGER(), img, sampling), warped(Warper(), img, sampling), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e30, -1e30])
+def test_only_the_image_is_read_whatever_a_matrix_says(value: float, photos: Tensor) -> None:
+    """Compiled code does not check it; run as it stands, another place is an IndexError."""
+    packed, out = torch.empty(6, 95, 95, dtype=torch.int32), torch.empty(6, 96, 96)
+    pack(photos[:, 0], packed)
+    matrices = torch.eye(3).repeat(6, 1, 1)
+    matrices[:, 0] = value
+    warp_packed(packed, matrices, *neutral(6), out, perspective=False)
+
+
+def test_torch_knows_the_options_of_every_backend() -> None:
+    for backend, options in OPTIONS.items():
+        assert options
+        CompiledWarper(backend)
+    with pytest.raises(RuntimeError, match="Unexpected optimization option"):
+        torch.compile(warp_packed, options={"no_such_option": True})
 
 
 @pytest.mark.parametrize("kind", WARPERS)
