@@ -20,7 +20,7 @@ CHUNK_PX: Final = 160_000
 """Pixels worked on at a time by each thread of a CPU (three images of 224 px)."""
 COMPILED_CHUNK_PX: Final = 420_000
 """The same for compiled code, which needs less memory for each pixel, but a call has a cost (eight images)."""
-OPTIONS: Final[dict[str, dict[str, bool | str]]] = {
+OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "inductor": {"assert_indirect_indexing": False, "cpp.enable_floating_point_contract_flag": "fast"}
 }
 """For the warp, by torch.compile's backend: no check of every place it reads, which cannot lie outside, and one
