@@ -59,7 +59,7 @@ SUITE: Final = Suite(
     "Images per second of augmentation alone, beside kornia, torchvision, albumentations, OpenCV and DALI.",
     (
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
-        Setting("images", "how many", int, 4000, 1000),
+        Setting("images", "how many", int, 2000, 1000),
         Setting("batch", "images of a batch", int, 64),
         Setting("batches", "and again by these", numbers, (16, 64, 256), ()),
         Setting("repeats", "turns of each contender", int, 3, 2),

@@ -77,6 +77,8 @@ def contest(
             except (PeerError, ValueError) as error:
                 failed[name] = said(name, error)
         turns = _in_turn(peers, firsts, repeats=repeats)
+        for peer in peers.values():
+            peer.quit()
         contenders = {
             name: timed.entry(
                 role_of(name),

@@ -77,11 +77,15 @@ class PeerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.quit()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(ENDS_WITHIN_S)
+        self._end()
+
+    def quit(self) -> None:
+        """Let it end, without waiting: several end at once if all are told so before their contexts end."""
         with suppress(OSError, PeerError):
             self._send("quit")
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(ENDS_WITHIN_S)
-        self._end()
 
     @property
     def pid(self) -> int:

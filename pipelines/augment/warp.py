@@ -24,7 +24,7 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "inductor": {"assert_indirect_indexing": False, "cpp.enable_floating_point_contract_flag": "fast"}
 }
 """For the warp, by torch.compile's backend: no check of every place it reads, which cannot lie outside, and one
-operation for a product and a sum. A seventh faster on a CPU, with `relu` in place of `clamp(min=0)`."""
+operation for a product and a sum. A tenth faster on a CPU, with `relu` in place of `clamp(min=0)`."""
 WHITE: Final = 255
 
 

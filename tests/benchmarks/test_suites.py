@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from benchmarks import __main__ as program
@@ -16,7 +17,7 @@ from benchmarks.contest import contest, role_of, settle
 from benchmarks.harness import Measured
 from benchmarks.images import SHARD_ROWS, make_records
 from benchmarks.peers.protocol import tree_cpu_seconds
-from benchmarks.peers.run import OWN, Rival
+from benchmarks.peers.run import OWN, Peer, Rival
 from benchmarks.processes import ProgramError, run_program
 from benchmarks.schema import Axis, Case, read_result
 from benchmarks.stages import CURVES, Place, stage_case
@@ -71,6 +72,13 @@ def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tm
     measures = case.contenders["fastfer, resident"].measures
     assert all((measures[name] or 0) > 0 for name in ("first_epoch_s", "pss_mib", "rss_mib", "mean"))
     assert measures["gpu_memory_mib"] is None
+
+
+def test_peers_that_are_told_to_quit_end_before_their_contexts(few: Path, tmp_path: Path) -> None:
+    with Peer(Rival("limits", "memcpy", OWN), "decode", source=few, work=tmp_path) as peer:
+        peer.quit()
+        psutil.Process(peer.pid).wait(10)
+    assert not psutil.pid_exists(peer.pid)
 
 
 def test_the_next_one_waits_until_a_peer_has_done_what_it_does_beyond_its_turn() -> None:
