@@ -18,7 +18,7 @@ from pipelines.augment.draws import Drawn, draw
 from pipelines.augment.geometry import MATRICES, sampling_matrices
 from pipelines.augment.operations import HIGHEST, OPERATIONS
 from pipelines.augment.policy import Policy
-from pipelines.augment.warp import Act, CompiledWarper, Warper, chunks, to_unit
+from pipelines.augment.warp import WHITE, Act, CompiledWarper, Warper, chunks
 from pipelines.buffers import Buffers, upload
 
 TONE: Final = "brightness_contrast"
@@ -94,7 +94,9 @@ class OnlinePolicy:
         if geometry:
             warper(img_BCHW, matrices, tones, out, perspective=bool(sampling_B33[:, 2, :2].any()))
         else:
-            to_unit(img_BCHW, out)
+            out.copy_(img_BCHW)
+            if img_BCHW.dtype == torch.uint8:
+                out.div_(WHITE)
         for one, index_n, params_nK in zip(branches, indices, params, strict=True):
             self._apply(one.operation.name, out, index_n, params_nK)
         return out

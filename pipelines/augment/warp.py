@@ -150,7 +150,7 @@ class Warper:
             mine = self._scratch[:, : part.stop - part.start]
             levels = mine[3:].transpose(0, 1).copy_(img_BCHW[part])
             if img_BCHW.dtype != torch.uint8:
-                levels.mul_(WHITE)
+                levels.mul_(WHITE)  # as bytes are, so that both give the same pixels to the bit
             # Before the warp, since the weights of a place's pixels add up to 1; in two passes, since addcmul is slow
             # where a number belongs to a whole image.
             toned = levels.mul_(gain_B111[part]).add_(shift_B111[part])
@@ -203,9 +203,3 @@ def chunks(images: Tensor, count: int, chunk_px: int = CHUNK_PX) -> Iterator[sli
     if images.device.type == "cpu":
         size = min(count, max(1, chunk_px // images[0].numel()) * torch.get_num_threads())
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def to_unit(img_BCHW: Tensor, out: Tensor) -> Tensor:
-    """Write uint8 0..255, or float 0..1, into `out` (float32, the same shape) as float 0..1."""
-    out.copy_(img_BCHW)
-    return out.div_(WHITE) if img_BCHW.dtype == torch.uint8 else out

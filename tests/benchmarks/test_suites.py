@@ -75,7 +75,7 @@ def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tm
 
 
 def test_peers_that_are_told_to_quit_end_before_their_contexts(few: Path, tmp_path: Path) -> None:
-    with Peer(Rival("limits", "memcpy", OWN), "decode", source=few, work=tmp_path) as peer:
+    with Peer(Rival("ours", "resident", OWN), "decode", source=few, work=tmp_path) as peer:
         peer.quit()
         psutil.Process(peer.pid).wait(10)
     assert not psutil.pid_exists(peer.pid)
