@@ -1,24 +1,31 @@
 """Images per second of augmentation alone: flip, rotation, scale, contrast and brightness on decoded images in memory.
 
-Beside kornia as its documentation writes it, torchvision, albumentations, OpenCV in threads, and DALI.
+On a GPU that is the device's memory, and results are wanted there. Beside kornia as its documentation writes it,
+torchvision, albumentations, OpenCV in threads, and DALI.
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+import torch
 
 from benchmarks.contest import contest
 from benchmarks.images import bench_records
 from benchmarks.peers.run import AUGMENTERS, Rival
 from benchmarks.schema import Axis, Case
 from benchmarks.suite import Setting, Suite, numbers, run_alone
+from benchmarks.watch import device
 
 OURS: Final = "fastfer, compiled"
 CURVE: Final = ("fastfer", OURS, "kornia")
 """Those that take whole batches."""
 QUICK: Final = "fastfer|kornia|albumentations|OpenCV in threads"
 """Those of a quick run: they start in seconds."""
+IMAGES, BATCHES = (16_000, (64, 256, 1024)) if torch.cuda.is_available() else (2000, (16, 64, 256))
+"""How many images, and by which batches."""
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:
@@ -49,6 +56,8 @@ def _case(settings: argparse.Namespace, table: Mapping[str, Rival], batch: int, 
         work=source.parent / "peers",
         repeats=settings.repeats,
         batch=batch,
+        workers=settings.workers,
+        device=device().type,
         only=settings.only,
         axis=axis,
     )
@@ -59,9 +68,10 @@ SUITE: Final = Suite(
     "Images per second of augmentation alone, beside kornia, torchvision, albumentations, OpenCV and DALI.",
     (
         Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
-        Setting("images", "how many", int, 2000, 1000),
+        Setting("images", "how many", int, IMAGES, 1000),
         Setting("batch", "images of a batch", int, 64),
-        Setting("batches", "and again by these", numbers, (16, 64, 256), ()),
+        Setting("batches", "and again by these", numbers, BATCHES, ()),
+        Setting("workers", "threads or processes of those that have any", int, os.cpu_count() or 1),
         Setting("repeats", "turns of each contender", int, 3, 2),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),

@@ -42,10 +42,13 @@ def contest(
     repeats: int,
     batch: int = 64,
     workers: int = 2,
+    device: str = "cpu",
     only: str = "*",
     axis: Axis | None = None,
 ) -> Case:
     """Run every contender of the table that has this mode and a name that matches `only` (patterns, `|` between them).
+
+    Batches are handed over on the device.
 
     What could not run says why, and so does what delivers other images than the first one. `first_epoch_s` is the very
     first epoch of a process that has opened its data (started, converted and decoded what it keeps): workers start and
@@ -59,13 +62,15 @@ def contest(
     chosen = {
         name: rival
         for name, rival in table.items()
-        if mode in rival.modes and any(fnmatch.fnmatch(name, pattern) for pattern in only.split("|"))
+        if mode in rival.modes
+        and rival.device in (None, device)
+        and any(fnmatch.fnmatch(name, pattern) for pattern in only.split("|"))
     }
     with ExitStack() as running:
         peers: dict[str, Peer] = {}
         for name, rival in chosen.items():
             OUT.print(f"starting {name} ({mode})", highlight=False)
-            peer = Peer(rival, mode, source=source, work=work, batch=batch, workers=workers)
+            peer = Peer(rival, mode, source=source, work=work, batch=batch, workers=workers, device=device)
             try:
                 running.enter_context(peer)
                 firsts[name] = peer.epochs(0, 1)["seconds"]

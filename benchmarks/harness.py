@@ -31,6 +31,7 @@ QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
 RESAMPLES: Final = 2000
+COMMIT_VARIABLE: Final = "FASTFER_COMMIT"
 LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
     "numpy", "nvidia-dali-cuda120", "kornia", "albumentations",
@@ -191,7 +192,10 @@ def _version(distribution: str) -> str | None:
 
 
 def commit_of(repository: Path) -> str | None:
-    """The commit measured, with `+` when what it tracks has changed, but for results; None outside a checkout."""
+    """The commit measured, with `+` when what it tracks has changed, but for results.
+
+    Outside a checkout, as in a copy of one on another machine, what the variable `COMMIT_VARIABLE` says, or None.
+    """
     what = ("--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
     try:
         commit, changed = (
@@ -199,7 +203,7 @@ def commit_of(repository: Path) -> str | None:
             for words in (["rev-parse", "--short", "HEAD"], ["status", *what])
         )
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get(COMMIT_VARIABLE)
     return commit + ("+" if changed else "")
 
 

@@ -1,4 +1,4 @@
-"""Images per second from records to batches, beside every loader that could be installed and what none can exceed.
+"""Images per second from records to batches on the training device, beside other loaders and what none can exceed.
 
 Every contender runs in a process of its own, over the same images, in batches of 64, whole shuffled epochs, all in
 turn; the first turn of each (which may decode, convert or compile) is not counted. `decode` hands over
@@ -6,6 +6,7 @@ uint8 gray images; `augment` floats after flip, rotation, scale, contrast and br
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import CONTENDERS, Rival
 from benchmarks.schema import Case
 from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.watch import device
 
 LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded images", "limit: memcpy")
 """Contenders that are timed over the large set too: those that hold decoded images."""
@@ -50,6 +52,8 @@ def _case(settings: argparse.Namespace, mode: Mode, table: Mapping[str, Rival], 
         source=source,
         work=source.parent / "peers",
         repeats=settings.repeats,
+        workers=settings.workers,
+        device=device().type,
         only=settings.only,
     )
 
@@ -62,6 +66,7 @@ SUITE: Final = Suite(
         Setting("images", "of the main set", int, 8000, 1000),
         Setting("augmented", "of the main set that are augmented at most: it takes longer", int, 4000, 1000),
         Setting("large", "of the large set (decoded images only); 0: none", int, 40000, 0),
+        Setting("workers", "threads or processes that load", int, os.cpu_count() or 1),
         Setting("repeats", "turns of each contender", int, 3, 2),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),

@@ -24,6 +24,10 @@ from fastfer.datasets.demo import DemoConfig, make_demo_data
 
 CORES: Final = os.cpu_count() or 1
 FACES_SET: Final = "demo-expw"
+ON_GPU: Final = torch.cuda.is_available()
+BATCHES: Final = (64, 256, 1024) if ON_GPU else (16, 64, 256)
+"""Images of a batch that is loaded and augmented."""
+TRAINING_BATCHES: Final = (16, 64, 256) if ON_GPU else (4, 16, 32)
 
 
 def doubled(end: int) -> tuple[int, ...]:
@@ -149,12 +153,12 @@ SUITE: Final = Suite(
     (
         Setting("data", "folder of images and faces, made if missing", Path, Path("data/bench")),
         Setting("sizes", "images of the sets that are loaded", numbers, (500, 2000, 8000), (250, 1000)),
-        Setting("batches", "images of a batch, loaded and augmented", numbers, (16, 64, 256), (16, 64)),
+        Setting("batches", "images of a batch, loaded and augmented", numbers, BATCHES, (16, 64)),
         Setting("faces", "of the set that is multiplied, where it is made", int, 60, 28),
         Setting("copies", "how often each photograph stands there", numbers, (1, 3, 6), (1, 2)),
         Setting("arch", "architecture that is trained and asked", str, "efficientnet", "resnet10t"),
         Setting("size", "its image size in px", int, SIZE_PX, 112),
-        Setting("training-batches", "images of a step", numbers, (4, 16, 32), (4, 16)),
+        Setting("training-batches", "images of a step", numbers, TRAINING_BATCHES, (4, 16)),
         Setting("inference-batches", "images of a call", numbers, (1, 4, 16, 64), (1, 16)),
         Setting("steps", "of a turn of training", int, STEPS),
         Setting("repeats", "turns of each", int, 3, 1),

@@ -1,7 +1,6 @@
 """fastfer's loading and augmentation in this process, along something that grows: data, batches or workers."""
 
 import math
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ from typing import Final
 
 import torch
 
-from benchmarks.harness import TURN_S, in_turn, said
+from benchmarks.harness import TURN_S, in_turn, said, timed
 from benchmarks.images import bench_records
 from benchmarks.peers.ours import prepare
 from benchmarks.peers.protocol import Contender, Job, Mode
 from benchmarks.schema import Axis, Case
+from benchmarks.watch import device
 
 LOADERS: Final = {"fastfer, resident": "resident", "fastfer, dali": "dali"}
 POLICY: Final = {"fastfer": "policy"}
@@ -64,9 +64,8 @@ class Epochs:
     def __init__(self, contender: Contender) -> None:
         self._contender, self._numbers = contender, count()
         self._epoch()  # the first one starts threads and fills caches
-        started = time.perf_counter()
-        self._epoch()
-        self._count = math.ceil(TURN_S / (time.perf_counter() - started))
+        _, seconds = timed(self._epoch)
+        self._count = math.ceil(TURN_S / seconds)
 
     def run(self) -> int:
         """One turn; returns the images."""
@@ -87,6 +86,7 @@ def stage_case(curve: Curve, place: Place, data: Path, *, repeats: int) -> Case:
         mode=curve.mode,
         format="",
         split="train",
+        device=device().type,
     )
     contenders: dict[str, Epochs] = {}
     failed: dict[str, str] = {}

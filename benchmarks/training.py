@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from itertools import count, product
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +107,8 @@ def training_case(
             plain = replace(config, loader="reference").loader_config(variant, "train", str(device))
             other = Steps(opened.enter_context(open_loader(plain)), steps)
             assert plain.policy is not None
-            policy = OnlinePolicy(plain.policy, config.seed, skip=other.drawn)
+            backend = "inductor" if config.compile else None
+            policy = OnlinePolicy(plain.policy, config.seed, skip=other.drawn, compile_backend=backend)
             contenders[DATALOADER] = Training(replace(learner, policy=policy), other, numbers)
         turns = in_turn({name: one.run for name, one in contenders.items()}, repeats=repeats, watch=True)
         split_up = {name: contenders[name].measures() for name in turns.measured}
@@ -115,7 +117,7 @@ def training_case(
     peak = peak_flops(device.type, precision)
     flops = flops_per_image(config.arch, channels=info.channels, num_classes=len(info.classes), image_size=size_px)
     return Case(
-        title=f"Training {config.arch}, {precision}",
+        title=f"Training {config.arch}, {precision}{', compiled' if config.compile else ''}",
         unit="images",
         how=HOW,
         ours=OURS,
@@ -174,12 +176,15 @@ def _run(settings: argparse.Namespace) -> Iterator[Case]:
             variant,
             arch,
             precision=precision,
+            compile=compiled,
             loader=settings.loader,
             batch=settings.batch,
             image_size=settings.size,
             workers=settings.workers,
         )
         for arch, precision in product(settings.archs, settings.precisions)
+        for compiled in (False, True)
+        if not compiled or (fnmatch(arch, settings.compiled) and precision == settings.precisions[-1])
     ]  # all of them before the first is measured: a wrong name shows at once
     for config in configs:
         yield training_case(variant, config, steps=settings.steps, repeats=settings.repeats)
@@ -193,6 +198,7 @@ SUITE: Final = Suite(
         Setting("images", "how many", int, 8000, 1000),
         Setting("archs", "architectures", words, tuple(ARCHITECTURES), ("resnet10t", "test_efficientnet")),
         Setting("precisions", "of make train", words, precisions_here(), ("32",)),
+        Setting("compiled", "those compiled too, in the last precision (a pattern, - for none)", str, "-"),
         Setting("loader", "fastfer's, as of make train", str, "resident"),
         Setting("size", "image size in px", int, SIZE_PX, 112),
         Setting("batch", "images of a step", int, BATCH),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test has a process on each core: threads would wait for one
@@ -21,6 +22,11 @@ from tests.browser import open_page as open_page
 PACKAGES = {"dali": "nvidia.dali", "ffcv": "ffcv"}
 LOADERS_HERE = [kind for kind in LOADERS if kind not in PACKAGES or find_spec(PACKAGES[kind].split(".")[0])]
 """FFCV lives in an environment of its own, where DALI is not (`test_ffcv`)."""
+ON_CUDA = " on cuda"
+LOADERS_ON_CUDA = [
+    pytest.param(f"{kind}{ON_CUDA}", marks=pytest.mark.gpu) for kind in LOADERS_HERE if torch.cuda.is_available()
+]
+"""The same with their batches on a GPU."""
 CLASSES = ("circle", "square", "cross")
 
 

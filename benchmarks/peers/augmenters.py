@@ -1,6 +1,7 @@
 """Augmentation alone: decoded images in memory, batch after batch in stored order, through the same five operations.
 
-Nothing is read or decoded, so each is the library's own speed in the same work. Batches are views of one array.
+Nothing is read or decoded, so each is the library's own speed in the same work. Batches are views of one array; where a
+library works on a GPU, that array lies there.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ Pixels = NDArray[np.uint8]
 Batches = Callable[[int], Iterator[Batch]]
 
 
-def _views(pixels: Pixels, batch: int) -> Iterator[Pixels]:
+def _views(pixels: Any, batch: int) -> Iterator[Any]:
     for first in range(0, len(pixels), batch):
         yield pixels[first : first + batch]
 
@@ -45,11 +46,12 @@ def with_kornia(job: Job, pixels: Pixels) -> Batches:
         K.RandomBrightness(brightness=(1 + BRIGHTNESS[0], 1 + BRIGHTNESS[1]), p=1.0),  # kornia subtracts one
         data_keys=["input"],
     )
+    img_NHW = torch.from_numpy(pixels).to(job.device)
 
     @torch.no_grad()
     def batches(_epoch: int) -> Iterator[Batch]:
-        for img_BHW in _views(pixels, job.batch):
-            yield policy(torch.from_numpy(img_BHW).unsqueeze(1).float().div_(255)), None
+        for img_BHW in torch.split(img_NHW, job.batch):
+            yield policy(img_BHW.unsqueeze(1).float().div_(255)), None
 
     return batches
 
@@ -87,18 +89,22 @@ def with_cv2(job: Job, pixels: Pixels) -> Batches:
 
 
 def with_dali(job: Job, pixels: Pixels) -> Batches:
-    """DALI on the CPU, fed with batches from memory."""
+    """DALI, fed with batches from memory."""
     import nvidia.dali.fn as fn
     from nvidia.dali import pipeline_def
     from nvidia.dali.plugin.base_iterator import LastBatchPolicy
     from nvidia.dali.plugin.pytorch import DALIGenericIterator
 
-    from benchmarks.peers.dali import augmented
+    from benchmarks.peers.dali import augmented, device_id
 
-    @pipeline_def(device_id=None, batch_size=job.batch, num_threads=job.workers)  # type: ignore[untyped-decorator]
+    on_gpu = job.device != "cpu"
+    img_NHWC = torch.from_numpy(pixels[..., None]).to(job.device) if on_gpu else pixels[..., None]
+
+    @pipeline_def(device_id=device_id(job), batch_size=job.batch, num_threads=job.workers)  # type: ignore[untyped-decorator]
     def pipeline() -> Any:
-        source = _Feed(pixels[..., None], job.batch)
-        img_HWC = fn.external_source(source=source, batch=True, cycle="raise", layout="HWC")
+        source = _Feed(img_NHWC, job.batch)
+        device = "gpu" if on_gpu else "cpu"
+        img_HWC = fn.external_source(source=source, batch=True, cycle="raise", layout="HWC", device=device)
         return augmented(img_HWC, pixels.shape[-1])
 
     iterator = DALIGenericIterator(
@@ -110,10 +116,10 @@ def with_dali(job: Job, pixels: Pixels) -> Batches:
 class _Feed:
     """Batches for DALI, anew for each epoch."""
 
-    def __init__(self, pixels: Pixels, batch: int) -> None:
+    def __init__(self, pixels: Pixels | torch.Tensor, batch: int) -> None:
         self._pixels, self._batch = pixels, batch
 
-    def __iter__(self) -> Iterator[Pixels]:
+    def __iter__(self) -> Iterator[Any]:
         return _views(self._pixels, self._batch)
 
 

@@ -1,4 +1,4 @@
-"""DALI on the CPU over our own tar shards, as its documentation writes it."""
+"""DALI over our own tar shards, as its documentation writes it: by its CPU operators, or on a GPU."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -52,9 +52,14 @@ def as_chw(img_HWC: Any) -> Any:
     return fn.reshape(img_HWC, rel_shape=[-1, 1, 1], src_dims=[-1, 0, 1], layout="CHW")
 
 
-@pipeline_def(device_id=None)  # type: ignore[untyped-decorator]
-def read_and_decode(records: Records, *, augment: bool) -> tuple[Any, Any]:
-    """JPEG and label from the shards, through a shuffle buffer."""
+def device_id(job: Job) -> int | None:
+    """The GPU of a pipeline, as DALI wants it."""
+    return None if job.device == "cpu" else 0
+
+
+@pipeline_def  # type: ignore[untyped-decorator]
+def read_and_decode(records: Records, *, augment: bool, on_gpu: bool) -> tuple[Any, Any]:
+    """JPEG and label from the shards, through a shuffle buffer; on a GPU images are decoded there (`mixed`)."""
     members: Any = fn.readers.webdataset(
         paths=[str(tar) for tar in records.tars],
         index_paths=[str(index) for index in records.indexes],
@@ -66,7 +71,7 @@ def read_and_decode(records: Records, *, augment: bool) -> tuple[Any, Any]:
         name=READER,
     )
     jpeg, label = members
-    img_HWC = fn.decoders.image(jpeg, output_type=types.GRAY)
+    img_HWC = fn.decoders.image(jpeg, device="mixed" if on_gpu else "cpu", output_type=types.GRAY)
     return augmented(img_HWC, records.size_px) if augment else as_chw(img_HWC), label - ZERO_DIGIT
 
 
@@ -84,7 +89,12 @@ def epochs(iterator: Any) -> Callable[[int], Iterator[Batch]]:
 def prepare(job: Job) -> Contender:
     """The pipeline, built."""
     pipeline = read_and_decode(
-        read_records(job), augment=job.mode == "augment", batch_size=job.batch, num_threads=job.workers
+        read_records(job),
+        augment=job.mode == "augment",
+        on_gpu=job.device != "cpu",
+        batch_size=job.batch,
+        num_threads=job.workers,
+        device_id=device_id(job),
     )
     iterator = DALIGenericIterator(
         pipeline,

@@ -59,7 +59,7 @@ def prepare(job: Job) -> Contender:
         dataset,
         batch_size=job.batch,
         collate_fn=Collate(TO_IMAGE[job.format], finish_for(job.mode, Warped)),
-        **loader_options(job.workers),
+        **loader_options(job),
     )
     return Contender(batches=epochs(loader))
 

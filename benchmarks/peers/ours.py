@@ -78,6 +78,7 @@ def _config(job: Job) -> LoaderConfig:
         seed=SEED,
         workers=job.workers,
         cache=job.work / "cache",
+        device=job.device,
     )
 
 
@@ -98,7 +99,8 @@ def _loaded(
 def _in_memory(job: Job, policy: OnlinePolicy) -> Callable[[int], Iterator[Batch]]:
     """The policy alone, over views of one array in stored order."""
     config = _config(job)
-    img_NCHW = torch.from_numpy(np.array(decoded_split(config, read_info(config.variant), untracked).img_NCHW))
+    decoded = np.array(decoded_split(config, read_info(config.variant), untracked).img_NCHW)
+    img_NCHW = torch.from_numpy(decoded).to(job.device)
 
     def batches(epoch: int) -> Iterator[Batch]:
         for first in range(0, len(img_NCHW), job.batch):

@@ -3,9 +3,11 @@
 A rival is run as `python -m benchmarks.peers.<name> --source DIR --work DIR ...` from the repository's root. It makes
 its own copy of the data once, prints one JSON line (`ready`: versions), and answers each line on its input with one
 JSON line: `check N` walks through epoch N and says what was delivered; `epochs N K` only runs K epochs from N on, timed
-as one; `quit` or the end of the input ends it. Errors are on stderr, with a non-zero exit.
+as one; `quit` or the end of the input ends it. Errors are on stderr, with a non-zero exit. Batches are handed over on
+the device that was asked for; who does not bring them there himself, for him it is done here.
 
-Only numpy and the standard library: this module runs in every environment, and so knows our records by their files.
+Only numpy and the standard library, and torch for a GPU alone: this module runs in every environment, and so knows our
+records by their files.
 """
 
 import argparse
@@ -20,7 +22,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -54,6 +56,7 @@ class Job:
     mode: Mode
     format: str
     split: str
+    device: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,12 +64,13 @@ class Contender:
     """A rival ready to run: `batches(epoch)` delivers every image once, shuffled.
 
     `whole` is for those that need no batch handed over: it runs an epoch and returns the number of images. `close`
-    ends what would keep the process alive.
+    ends what would keep the process alive. `wait` returns when the device has done what it was told to.
     """
 
     batches: Callable[[int], Iterable[Batch]]
     whole: Callable[[int], int] | None = None
     close: Callable[[], None] = lambda: None
+    wait: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +200,7 @@ def serve(prepare: Callable[[Job], Contender], *, formats: Sequence[str], librar
     """Run a rival: read the arguments, prepare it, and answer commands until there are no more."""
     job = _job(formats)
     with answers() as out:
-        contender = prepare(job)
+        contender = _delivering(prepare(job), job.device)
         converse(out, libraries, {verb: partial(command, contender) for verb, command in COMMANDS.items()})
         contender.close()
 
@@ -220,7 +224,21 @@ def _job(formats: Sequence[str]) -> Job:
     parser.add_argument("--mode", choices=["decode", "augment"], default="decode")
     parser.add_argument("--format", choices=formats, default=formats[0])
     parser.add_argument("--split", default="train")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where batches are handed over")
     return Job(**vars(parser.parse_args()))
+
+
+def _delivering(contender: Contender, device: str) -> Contender:
+    """The same with every batch of images on the device; nobody waits for it but at the end of an epoch."""
+    if device == "cpu" or contender.whole is not None:
+        return contender
+    import torch
+
+    def batches(epoch: int) -> Iterator[Batch]:
+        for images, labels in contender.batches(epoch):
+            yield torch.as_tensor(images).to(device, non_blocking=True), labels
+
+    return replace(contender, batches=batches, wait=torch.cuda.synchronize)
 
 
 def answers() -> TextIO:
@@ -248,6 +266,7 @@ def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
             images += sum(len(batch[0]) for batch in contender.batches(number))
         else:
             images += contender.whole(number)
+    contender.wait()
     seconds = time.perf_counter() - started
     cpu_seconds = tree_cpu_seconds(os.getpid()) - cpu_before
     return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds}
@@ -260,7 +279,7 @@ def _check(contender: Contender, number: int) -> dict[str, Any]:
     labels: list[int] = []
     first: dict[str, Any] = {}
     for batch, batch_labels in contender.batches(number):
-        pixels = np.asarray(batch)
+        pixels = np.asarray(batch.cpu() if hasattr(batch, "cpu") else batch)
         first = first or {
             "shape": list(pixels.shape),
             "dtype": str(pixels.dtype),
@@ -273,7 +292,7 @@ def _check(contender: Contender, number: int) -> dict[str, Any]:
             distinct.add(digest)
             order = zlib.crc32(digest.to_bytes(4, "little"), order)
         if batch_labels is not None:
-            labels += np.asarray(batch_labels).ravel().tolist()
+            labels += np.asarray(batch_labels.cpu() if hasattr(batch_labels, "cpu") else batch_labels).ravel().tolist()
     found = {"images": images, "distinct": len(distinct), "mean": total / images, "order": order}
     return found | first | {"labels": np.bincount(labels).tolist() if labels else None}
 

@@ -17,12 +17,16 @@ from benchmarks.peers.protocol import Mode
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A row of the table: the module of `benchmarks.peers`, its format, its environment, and the modes it has."""
+    """A row of the table: the module of `benchmarks.peers`, its format, its environment, and the modes it has.
+
+    `device` is where alone it is measured ("cpu", "cuda"); None: wherever batches are handed over.
+    """
 
     module: str
     format: str
     environment: str
     modes: tuple[Mode, ...] = ("decode", "augment")
+    device: str | None = None
 
 
 CONTENDERS: Final[Mapping[str, Rival]] = {
@@ -31,10 +35,14 @@ CONTENDERS: Final[Mapping[str, Rival]] = {
     "fastfer, reference": Rival("ours", "reference", OWN),
     "fastfer, resident, compiled": Rival("ours", "resident+compiled", OWN, ("augment",)),
     "fastfer, resident, whole strong policy": Rival("ours", "resident+strong", OWN, ("augment",)),
+    "fastfer, resident, whole strong policy, compiled": Rival(
+        "ours", "resident+strong+compiled", OWN, ("augment",), "cuda"
+    ),
     "PyTorch DataLoader, Pillow, torchvision": Rival("pytorch_pil", "files", "current"),
     "PyTorch DataLoader, OpenCV, albumentations": Rival("pytorch_cv2", "files", "current"),
     "WebDataset, OpenCV, albumentations": Rival("webdataset", "tar", "current"),
-    "DALI on the CPU": Rival("dali", "tar", "current"),
+    "DALI on the CPU": Rival("dali", "tar", "current", device="cpu"),
+    "DALI on the GPU": Rival("dali", "tar", "current", device="cuda"),
     "LitData, JPEG": Rival("litdata", "jpeg", "current"),
     "LitData, raw": Rival("litdata", "raw", "current"),
     "MosaicML Streaming, JPEG": Rival("mosaic", "jpeg", "current"),
@@ -57,7 +65,8 @@ AUGMENTERS: Final[Mapping[str, Rival]] = {
     "torchvision": Rival("augmenters", "torchvision", "current", ("augment",)),
     "albumentations": Rival("augmenters", "albumentations", "current", ("augment",)),
     "OpenCV in threads": Rival("augmenters", "cv2", "current", ("augment",)),
-    "DALI on the CPU": Rival("augmenters", "dali", "current", ("augment",)),
+    "DALI on the CPU": Rival("augmenters", "dali", "current", ("augment",), "cpu"),
+    "DALI on the GPU": Rival("augmenters", "dali", "current", ("augment",), "cuda"),
 }
 """Augmentation alone, of decoded images in memory."""
 
@@ -75,13 +84,14 @@ class Peer(PeerProcess):
         batch: int = 64,
         workers: int = 2,
         split: str = "train",
+        device: str = "cpu",
         environments: Path = ROOT,
     ) -> None:
         if mode not in rival.modes:
             raise ValueError(f"{rival.module} {rival.format} has no mode {mode}")
         options = {
             "source": source.resolve(), "work": work.resolve(), "batch": batch, "workers": workers, "mode": mode,
-            "format": rival.format, "split": split,
+            "format": rival.format, "split": split, "device": device,
         }  # fmt: skip
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         title = f"{rival.module} {rival.format}"

@@ -23,7 +23,7 @@ def prepare(job: Job) -> Contender:
         .map_tuple(_same, int)
         .batched(job.batch, collation_fn=Collate(decode, finish_for(job.mode, Albumented)), partial=True)
     )
-    loader = wds.WebLoader(dataset, batch_size=None, **loader_options(job.workers))
+    loader = wds.WebLoader(dataset, batch_size=None, **loader_options(job))
     return Contender(batches=epochs(loader))
 
 

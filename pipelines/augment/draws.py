@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.augment.philox import uniforms
+from pipelines.augment.philox import BLOCK, uniform_blocks
 from pipelines.augment.policy import Group, Operation, Policy
 
 Floats = NDArray[np.float64]
@@ -51,93 +51,101 @@ def draw(
         One entry per operation that acts on at least one image, in the policy's order.
     """
     table = _Table.of(policy, frozenset(skip))
-    uniforms_BSU = uniforms(seed, epoch, rows_B[:, None], table.streams_S, table.numbers)
-    decisive_BO = uniforms_BSU[:, table.group_O, table.decides_O]
-    takes_BO = uniforms_BSU[:, table.group_O, 0] < table.probability_O
-    takes_BO &= (table.start_O <= decisive_BO) & (decisive_BO < table.end_O)
-    params_BOK = table.low_OK + table.span_OK * uniforms_BSU[:, len(policy.groups) :, : table.low_OK.shape[1]]
-    np.floor(params_BOK, out=params_BOK, where=table.is_key_OK)
-    indices = map(np.flatnonzero, takes_BO.T)
+    batch, decisions = len(rows_B), len(table.stream_D)
+    decisive_BD4 = uniform_blocks(
+        seed, epoch, rows_B.repeat(decisions), np.tile(table.stream_D, batch), np.tile(table.block_D, batch)
+    ).reshape(batch, decisions, BLOCK)
+    chosen_BO = decisive_BD4[:, table.decides_O, table.word_O]
+    takes_BO = decisive_BD4[:, table.group_O, 0] < table.probability_O
+    takes_BO &= (table.start_O <= chosen_BO) & (chosen_BO < table.end_O)
+    place_N, index_N = np.nonzero(takes_BO.T)  # parameters are drawn of what acts, and of nothing else
+    blocks_N = table.blocks_O[place_N]
+    end_N = np.cumsum(blocks_N)
+    row_M, stream_M = (part_N.repeat(blocks_N) for part_N in (rows_B[index_N], table.stream_O[place_N]))
+    block_M = np.arange(len(row_M)) - (end_N - blocks_N).repeat(blocks_N)
+    uniforms_M4 = uniform_blocks(seed, epoch, row_M, stream_M, block_M)
+    counts_O = np.count_nonzero(takes_BO, axis=0)
+    indices = np.split(index_N, np.cumsum(counts_O))
+    blocks = np.split(uniforms_M4, np.cumsum(counts_O * table.blocks_O))
     return [
-        Drawn(act.operation, act.group, index_n, params_BOK[index_n, place, : _numbers(act.operation)])
-        for place, (act, index_n) in enumerate(zip(table.acts, indices, strict=True))
+        Drawn(act.operation, act.group, index_n, act.params(uniforms_m4.reshape(len(index_n), -1)))
+        for act, index_n, uniforms_m4 in zip(table.acts, indices, blocks, strict=False)
         if len(index_n)
     ]
 
 
-def _numbers(operation: Operation) -> int:
-    """How many parameters an operation has."""
-    return len(operation.ranges) + operation.keys
-
-
 class _Act(NamedTuple):
-    """An operation of a group, and when it acts: where the group's number `decides` is from `start` to `end`."""
+    """An operation of a group, and when it acts: where the group's number `decides` is from `start` to `end`.
+
+    A parameter is `low + span * uniform`, and one of the last, the keys, a whole number.
+    """
 
     operation: Operation
     group: Group
-    group_place: int
     decides: int
     start: float
     end: float
+    low_K: Floats
+    span_K: Floats
+
+    def params(self, uniforms_nU: Floats) -> Floats:
+        """Of the images whose numbers these are; the first ones are used."""
+        params_nK = self.low_K + self.span_K * uniforms_nU[:, : len(self.low_K)]
+        if self.operation.keys:
+            keys = params_nK[:, -self.operation.keys :]
+            np.floor(keys, out=keys)
+        return params_nK
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A policy as arrays over its operations `O`, each with `K` parameters at most.
+    """A policy as arrays over its operations `O`, and over the blocks `D` of numbers that decide which of them act.
 
-    Drawn are `numbers` for each stream `S`: first the groups, then the operations. A group's first number decides
-    whether it acts; the second on the branch, or each next one on an operation of its own. An operation's numbers are
-    its parameters.
+    A group's first number decides whether it acts; the second on the branch, or each next one on an operation of its
+    own. `group_O` is the block of the first, `decides_O` and `word_O` are block and place of the other. `blocks_O` is
+    how many blocks hold an operation's parameters.
     """
 
     acts: list[_Act]
-    streams_S: NDArray[np.int64]
-    numbers: int
+    stream_D: NDArray[np.int64]
+    block_D: NDArray[np.int64]
     group_O: NDArray[np.int64]
-    probability_O: Floats
     decides_O: NDArray[np.int64]
+    word_O: NDArray[np.int64]
+    probability_O: Floats
     start_O: Floats
     end_O: Floats
-    low_OK: Floats
-    span_OK: Floats
-    is_key_OK: NDArray[np.bool_]
+    stream_O: NDArray[np.int64]
+    blocks_O: NDArray[np.int64]
 
     @classmethod
     @lru_cache(maxsize=64)
     def of(cls, policy: Policy, skip: frozenset[str]) -> Self:
         """The table of a policy without the operations to skip."""
-        acts = [
-            act
-            for place, group in enumerate(policy.groups)
-            for act in _acts(group, place)
-            if act.operation.name not in skip
+        acts = [act for group in policy.groups for act in _acts(group) if act.operation.name not in skip]
+        blocks = [
+            (group.stream, block)
+            for group in policy.groups
+            for block in range(1 + max((act.decides // BLOCK for act in acts if act.group is group), default=-1))
         ]
-        most = max((_numbers(act.operation) for act in acts), default=0)
-        low_OK, span_OK = np.zeros((2, len(acts), most))
-        is_key_OK = np.zeros((len(acts), most), dtype=bool)
-        for place, act in enumerate(acts):
-            ranges = act.operation.ranges
-            low_OK[place, : len(ranges)] = [drawn.low for drawn in ranges]
-            span_OK[place, : len(ranges)] = [drawn.high - drawn.low for drawn in ranges]
-            is_key_OK[place, len(ranges) : _numbers(act.operation)] = True
-        span_OK[is_key_OK] = _KEY_LEVELS
-        streams = [group.stream for group in policy.groups] + [act.operation.stream for act in acts]
+        first = [blocks.index((act.group.stream, 0)) for act in acts]
+        decides_O = np.array([act.decides for act in acts], dtype=np.int64)
         return cls(
             acts=acts,
-            streams_S=np.array(streams),
-            numbers=max(most, 1 + max(len(group.operations) for group in policy.groups)),
-            group_O=np.array([act.group_place for act in acts], dtype=np.int64),
+            stream_D=np.array([stream for stream, _ in blocks], dtype=np.int64),
+            block_D=np.array([block for _, block in blocks], dtype=np.int64),
+            group_O=np.array(first, dtype=np.int64),
+            decides_O=np.array(first, dtype=np.int64) + decides_O // BLOCK,
+            word_O=decides_O % BLOCK,
             probability_O=np.array([act.group.probability for act in acts]),
-            decides_O=np.array([act.decides for act in acts], dtype=np.int64),
             start_O=np.array([act.start for act in acts]),
             end_O=np.array([act.end for act in acts]),
-            low_OK=low_OK,
-            span_OK=span_OK,
-            is_key_OK=is_key_OK,
+            stream_O=np.array([act.operation.stream for act in acts], dtype=np.int64),
+            blocks_O=np.array([max(1, -(-len(act.low_K) // BLOCK)) for act in acts], dtype=np.int64),
         )
 
 
-def _acts(group: Group, group_place: int) -> list[_Act]:
+def _acts(group: Group) -> list[_Act]:
     """Each operation of a group."""
     chances = [operation.chance for operation in group.operations]
     if group.applies == "all":
@@ -146,6 +154,13 @@ def _acts(group: Group, group_place: int) -> list[_Act]:
         ends = [*accumulate(chances[:-1]), 1.0]  # rounding must leave no gap at the top
         decisions = [(1, start, end) for start, end in zip([0.0, *ends[:-1]], ends, strict=True)]
     return [
-        _Act(operation, group, group_place, *decision)
+        _Act(operation, group, *decision, *_limits(operation))
         for operation, decision in zip(group.operations, decisions, strict=True)
     ]
+
+
+def _limits(operation: Operation) -> tuple[Floats, Floats]:
+    """The lowest values of an operation's parameters, and how far the others lie above."""
+    ranges = [(drawn.low, drawn.high - drawn.low) for drawn in operation.ranges] + [(0.0, _KEY_LEVELS)] * operation.keys
+    low_K, span_K = np.array(ranges, dtype=np.float64).reshape(-1, 2).T
+    return low_K, span_K

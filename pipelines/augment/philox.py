@@ -15,7 +15,8 @@ _MULTIPLIERS: Final = np.array([[0xD2511F53], [0xCD9E8D57]], dtype=np.uint64)  #
 _KEY_STEPS_R2: Final = np.arange(_ROUNDS, dtype=np.uint64)[:, None] * np.array([0x9E3779B9, 0xBB67AE85], np.uint64)
 _WORD: Final = np.uint64(0xFFFFFFFF)
 _WORD_BITS: Final = np.uint64(32)
-_WORDS_PER_BLOCK: Final = 4
+BLOCK: Final = 4
+"""Numbers that one counter gives."""
 
 
 def philox4x32(counter_N4: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[np.uint32]:
@@ -30,13 +31,52 @@ def philox4x32(counter_N4: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[
     """
     counter_4N = counter_N4.T.astype(np.uint64)
     even_2N, odd_2N = counter_4N[[0, 2]], counter_4N[[1, 3]]
+    _ten_rounds(even_2N, odd_2N, key)
+    return np.stack([even_2N[0], odd_2N[0], even_2N[1], odd_2N[1]], axis=1).astype(np.uint32)
+
+
+def _ten_rounds(even_2N: NDArray[np.uint64], odd_2N: NDArray[np.uint64], key: tuple[int, int]) -> None:
+    """Turn counters, as their even and their odd words, into random words in place."""
+    product_2N, high_2N = np.empty_like(even_2N), np.empty_like(even_2N)
     keys_R21 = (np.array(key, np.uint64) + _KEY_STEPS_R2 & _WORD)[:, :, None]
-    for key_21 in keys_R21:
-        product_2N = even_2N * _MULTIPLIERS
-        even_2N = (product_2N >> _WORD_BITS)[::-1] ^ odd_2N ^ key_21
-        odd_2N = (product_2N & _WORD)[::-1]
-    words_N22 = np.stack([even_2N, odd_2N]).transpose(2, 1, 0)
-    return words_N22.reshape(-1, _WORDS_PER_BLOCK).astype(np.uint32)
+    for key_21 in keys_R21:  # in the same memory: fresh pages for every step cost as much as the step
+        np.multiply(even_2N, _MULTIPLIERS, out=product_2N)
+        np.right_shift(product_2N, _WORD_BITS, out=high_2N)
+        np.bitwise_xor(high_2N[::-1], odd_2N, out=even_2N)
+        np.bitwise_xor(even_2N, key_21, out=even_2N)
+        np.bitwise_and(product_2N[::-1], _WORD, out=odd_2N)
+
+
+def uniform_blocks(
+    seed: int, epoch: int, row_N: NDArray[np.int64], operation_N: NDArray[np.int64], block_N: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Four uniform numbers in [0, 1) for each (row, operation, block); see `uniforms`, whose numbers these are.
+
+    Args:
+        seed: 0..2**32 - 1.
+        epoch: 0..2**32 - 1.
+        row_N: int64.
+        operation_N: int64, 0..2**32 - 1.
+        block_N: int64, 0..2**32 - 1.
+
+    Returns:
+        float64 [N, 4].
+
+    Raises:
+        ValueError: seed or epoch does not fit 32 bits.
+    """
+    for name, value in (("seed", seed), ("epoch", epoch)):
+        if not 0 <= value < 2**32:
+            raise ValueError(f"{name} must be in 0..2**32-1, got {value}")
+    row_bits_N = row_N.view(np.uint64)
+    even_2N, odd_2N = np.empty((2, 2, len(row_N)), np.uint64)
+    even_2N[0], odd_2N[0] = row_bits_N & _WORD, row_bits_N >> _WORD_BITS
+    even_2N[1], odd_2N[1] = operation_N, block_N
+    _ten_rounds(even_2N, odd_2N, (seed, epoch))
+    uniforms_N4 = np.empty((len(row_N), BLOCK))
+    uniforms_N4[:, 0::2], uniforms_N4[:, 1::2] = even_2N.T, odd_2N.T
+    uniforms_N4 *= 2.0**-32
+    return uniforms_N4
 
 
 def uniforms(seed: int, epoch: int, rows: NDArray[np.int64], operation: ArrayLike, count: int) -> NDArray[np.float64]:
@@ -58,17 +98,10 @@ def uniforms(seed: int, epoch: int, rows: NDArray[np.int64], operation: ArrayLik
     Raises:
         ValueError: seed or epoch does not fit 32 bits.
     """
-    for name, value in (("seed", seed), ("epoch", epoch)):
-        if not 0 <= value < 2**32:
-            raise ValueError(f"{name} must be in 0..2**32-1, got {value}")
-    num_blocks = -(-count // _WORDS_PER_BLOCK)
+    blocks = np.arange(-(-count // BLOCK))
     shape = np.broadcast_shapes(rows.shape, np.shape(operation))
-    row_bits = np.broadcast_to(rows, shape).astype(np.int64).view(np.uint64)[..., None]
-    counter = np.empty((*shape, num_blocks, 4), dtype=np.uint32)
-    counter[..., 0] = row_bits & _WORD
-    counter[..., 1] = row_bits >> _WORD_BITS
-    counter[..., 2] = np.asarray(operation)[..., None]
-    counter[..., 3] = np.arange(num_blocks)
-    words = philox4x32(counter.reshape(-1, 4), (seed, epoch))
-    words_per_row = words.reshape(*shape, num_blocks * _WORDS_PER_BLOCK)[..., :count]
-    return words_per_row.astype(np.float64) * 2.0**-32
+    flat = (
+        np.broadcast_to(part, (*shape, len(blocks))).ravel()
+        for part in (rows[..., None], np.asarray(operation, np.int64)[..., None], blocks)
+    )
+    return uniform_blocks(seed, epoch, *flat).reshape(*shape, len(blocks) * BLOCK)[..., :count]

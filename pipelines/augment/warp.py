@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import torch
+import torch._inductor
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,7 +25,8 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "inductor": {"assert_indirect_indexing": False, "cpp.enable_floating_point_contract_flag": "fast"}
 }
 """For the warp, by torch.compile's backend: no check of every place it reads, which cannot lie outside, and one
-operation for a product and a sum. A tenth faster on a CPU, with `relu` in place of `clamp(min=0)`."""
+operation for a product and a sum. A tenth faster on a CPU, with `relu` in place of `clamp(min=0)`. What a release of
+torch does not know is left out."""
 WHITE: Final = 255
 
 
@@ -164,7 +166,9 @@ class CompiledWarper(Warper):
     def __init__(self, backend: str) -> None:
         super().__init__()
         self._pack: Act = torch.compile(pack, backend=backend)
-        self._warp: Act = torch.compile(warp_packed, backend=backend, options=OPTIONS.get(backend))
+        known = torch._inductor.list_options() if backend in OPTIONS else ()
+        options = {name: value for name, value in OPTIONS.get(backend, {}).items() if name in known} or None
+        self._warp: Act = torch.compile(warp_packed, backend=backend, options=options)
 
     def matrices(self, sampling_B33: Floats, height_px: int, width_px: int) -> Floats:
         """As `Warper.matrices`."""

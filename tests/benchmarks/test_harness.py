@@ -151,3 +151,8 @@ def test_the_commit_says_whether_the_code_differs_from_it_and_results_do_not_cou
     assert commit_of(tmp_path) == clean
     code.write_text("after")
     assert commit_of(tmp_path) == f"{clean}+"
+
+
+def test_a_copy_on_another_machine_is_told_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTFER_COMMIT", "abc1234")
+    assert commit_of(tmp_path) == "abc1234"

@@ -59,15 +59,17 @@ def test_every_contender_of_balance_makes_as_many_copies(tmp_path: Path) -> None
 def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tmp_path: Path) -> None:
     table = {
         "absent": Rival("nowhere", "jpeg", OWN),
+        "absent, for a GPU": Rival("nowhere", "jpeg", OWN, device="cuda"),
         "fastfer, resident": Rival("ours", "resident", OWN),
         "fastfer, dali": Rival("ours", "dali", OWN),
     }
     case = contest(
         table, "decode", title="made", how="by a test",
-        ours="fastfer, dali", source=few, work=tmp_path, repeats=1, batch=16, only="absent|*resident",
+        ours="fastfer, dali", source=few, work=tmp_path, repeats=1, batch=16, only="absent*|*resident",
     )  # fmt: skip
     assert list(case.contenders) == ["fastfer, resident"]
     assert case.ours == "fastfer, resident"  # since the other one was not asked for
+    assert list(case.failed) == ["absent"]
     assert "nowhere jpeg has ended" in case.failed["absent"]
     measures = case.contenders["fastfer, resident"].measures
     assert all((measures[name] or 0) > 0 for name in ("first_epoch_s", "pss_mib", "rss_mib", "mean"))

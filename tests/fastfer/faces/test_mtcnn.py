@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from facenet_pytorch import MTCNN
 from skimage import data
 
@@ -61,3 +62,15 @@ def test_faces_come_best_first_with_scores_in_range(detector: Mtcnn) -> None:
     assert faces.score_N[0] <= 1
     assert faces.lmk_N52_px.shape == (2, 5, 2)
     assert isinstance(open_detector("mtcnn", "cpu"), Mtcnn)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_finds_what_the_host_finds(detector: Mtcnn) -> None:
+    img_BHWC = portraits(256)
+    on_host = detector.detect(img_BHWC, face_range_px=(40, 256))
+    on_gpu = Mtcnn("cuda").detect(img_BHWC, face_range_px=(40, 256))
+    assert [len(faces) for faces in on_gpu] == [len(faces) for faces in on_host] == [1, 1, 1, 0]
+    for mine, theirs in zip(on_gpu, on_host, strict=True):
+        assert np.allclose(mine.box_N4_px, theirs.box_N4_px, atol=0.5)
+        assert np.allclose(mine.lmk_N52_px, theirs.lmk_N52_px, atol=0.5)

@@ -9,26 +9,29 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
+import torch
 
 from pipelines.errors import InputError
 from pipelines.loaders import Batch, LoaderConfig, open_loader
 from pipelines.records import encode_jpeg, read_manifest
-from tests.conftest import LOADERS_HERE, make_records
+from tests.conftest import LOADERS_HERE, LOADERS_ON_CUDA, ON_CUDA, make_records
 
-pytestmark = pytest.mark.parametrize("kind", LOADERS_HERE)
+pytestmark = pytest.mark.parametrize("kind", [*LOADERS_HERE, *LOADERS_ON_CUDA])
 
 
 @pytest.fixture(autouse=True)
 def _several_runs(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """DALI decodes several batches at once: few enough that these small epochs take several runs."""
-    if kind == "dali":
+    if kind.startswith("dali"):
         monkeypatch.setattr("pipelines.loaders.dali.IMAGES_AT_ONCE", 16)
 
 
 def config(records: Path, kind: str, **changes: object) -> LoaderConfig:
     cache = records.parent / "cache"
+    device = "cuda" if kind.endswith(ON_CUDA) else "cpu"
+    kind = kind.removesuffix(ON_CUDA)
     start = LoaderConfig(variant=records, split="train", batch=8, train=True, seed=3, kind=kind, workers=0, cache=cache)
-    return replace(start, **changes)
+    return replace(start, device=device, **changes)
 
 
 def batches(config: LoaderConfig, epoch: int = 0, consumed: int = 0) -> list[Batch]:
@@ -89,6 +92,8 @@ def test_labels_are_those_of_the_manifest_on_host_and_device(records: Path, kind
         assert batch.rows_B.tolist() == batch.host_rows_B.tolist()
         assert batch.img_BCHW.shape == (8, 1, 32, 32)
         assert str(batch.img_BCHW.dtype) == "torch.uint8"
+        on_cuda = [tensor.is_cuda for tensor in (batch.img_BCHW, batch.label_B, batch.rows_B)]
+        assert on_cuda == [kind.endswith(ON_CUDA)] * 3
 
 
 def test_starting_after_some_batches_gives_the_identical_tail(records: Path, kind: str) -> None:
@@ -103,7 +108,7 @@ def test_batches_stay_valid_after_the_loader_has_gone_on(records: Path, kind: st
     once = config(records, kind, split="test", train=False)
     with open_loader(once) as loader:
         kept_copies = [(batch, batch.img_BCHW.clone()) for batch in loader]
-    assert all(np.array_equal(batch.img_BCHW.numpy(), copy.numpy()) for batch, copy in kept_copies)
+    assert all(torch.equal(batch.img_BCHW, copy) for batch, copy in kept_copies)
 
 
 def test_fewer_rows_than_a_batch_still_make_one(records: Path, kind: str) -> None:
@@ -136,7 +141,7 @@ def test_a_shard_that_changes_between_epochs_is_refused_by_name(tmp_path: Path, 
             file.seek(700)
             file.write(bytes([bit]))
         loader.set_epoch(1)
-        if kind in {"auto", "resident", "ffcv"}:  # decoded before; the shards are not read any more
+        if kind.removesuffix(ON_CUDA) in {"auto", "resident", "ffcv"}:  # decoded before: shards are not read again
             assert len(list(loader)) == 2
         else:
             with pytest.raises(InputError, match=r"train-00001\.tar"):
