@@ -5,7 +5,7 @@ and on no others; their places come from the host, so nothing waits for the devi
 on a CPU in chunks of a few images, whose intermediate results stay in the cache.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -16,13 +16,16 @@ from torch import Tensor
 
 from pipelines.augment.draws import Drawn, draw
 from pipelines.augment.geometry import MATRICES, sampling_matrices
-from pipelines.augment.operations import HIGHEST, OPERATIONS
+from pipelines.augment.operations import HIGHEST
+from pipelines.augment.passes import Step, fused_steps, single_steps
 from pipelines.augment.policy import Policy
 from pipelines.augment.warp import WHITE, Act, CompiledWarper, Warper, chunks
 from pipelines.buffers import Buffers, upload
 
 TONE: Final = "brightness_contrast"
 """The operation that a warp does in its own pass where it follows: a shift and a gain, then clipped."""
+FUSED_ON: Final = {"cuda"}
+"""Devices where compiled operations share passes (`fused_steps`); a CPU would compute what no image has drawn."""
 
 
 class OnlinePolicy:
@@ -56,10 +59,10 @@ class OnlinePolicy:
         self.skip: Final = frozenset(skip)
 
         self._warper = self._byte_warper = Warper()
-        self._operations: dict[str, Act] = dict(OPERATIONS)
+        self._steps = self._fused_steps = single_steps(policy, self.skip, compile_backend)
         if compile_backend is not None:
             self._byte_warper = CompiledWarper(compile_backend)
-            self._operations = {name: torch.compile(act, backend=compile_backend) for name, act in OPERATIONS.items()}
+            self._fused_steps = fused_steps(policy, self.skip, compile_backend)
         self._buffers: Buffers | None = None
 
     @torch.no_grad()
@@ -83,33 +86,32 @@ class OnlinePolicy:
             raise ValueError(f"{batch} images need as many rows, got an array of shape {rows_B.shape}")
         if out is None:
             out = self._fresh(img_BCHW)
-        drawn = draw(self.policy, self.seed, epoch, rows_B, skip=self.skip)
-        geometry = [one for one in drawn if one.operation.name in MATRICES]
-        branches = [one for one in drawn if one.operation.name in OPERATIONS]
-        tone = branches.pop(0) if geometry and branches and branches[0].operation.name == TONE else None
+        drawn = {one.operation.name: one for one in draw(self.policy, self.seed, epoch, rows_B, skip=self.skip)}
+        geometry = [drawn.pop(name) for name in list(drawn) if name in MATRICES]
+        tone = drawn.pop(TONE) if geometry and next(iter(drawn), None) == TONE else None
         sampling_B33 = sampling_matrices(geometry, batch, height_px, width_px)
         warper = self._byte_warper if img_BCHW.dtype == torch.uint8 else self._warper
         matrices_B33 = warper.matrices(sampling_B33, height_px, width_px)
-        matrices, tones, indices, params = _to_device(matrices_B33, _tones(tone, batch), branches, img_BCHW.device)
+        steps = self._fused_steps if img_BCHW.device.type in FUSED_ON else self._steps
+        steps = [step for step in steps if any(operation.name in drawn for operation in step.operations)]
+        (matrices, tones, *params), indices = _to_device(
+            [matrices_B33, _tones(tone, batch), *(_params(step, drawn, batch) for step in steps)],
+            [drawn[step.operations[0].name].index_n for step in steps if not step.is_pass],
+            img_BCHW.device,
+        )
         if geometry:
             warper(img_BCHW, matrices, tones, out, perspective=bool(sampling_B33[:, 2, :2].any()))
         else:
             out.copy_(img_BCHW)
             if img_BCHW.dtype == torch.uint8:
                 out.div_(WHITE)
-        for one, index_n, params_nK in zip(branches, indices, params, strict=True):
-            self._apply(one.operation.name, out, index_n, params_nK)
-        return out
-
-    def _apply(self, name: str, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> None:
-        """Change the images at `index_n` in place."""
-        act = self._operations[name]
-        for part in chunks(img_BCHW, len(index_n)):
-            params = params_nK[part].unbind(1)
-            if len(index_n) == len(img_BCHW):
-                img_BCHW[part] = act(img_BCHW[part], *params)
+        left = iter(indices)
+        for step, of_step in zip(steps, params, strict=True):
+            if step.is_pass:
+                step.act(out, of_step)
             else:
-                img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
+                _apply(step.act, out, next(left), of_step)
+        return out
 
     def _fresh(self, like_BCHW: Tensor) -> Tensor:
         """Float32 memory of this shape that nobody holds."""
@@ -124,6 +126,20 @@ class OnlinePolicy:
         return self._buffers.take()[: len(like_BCHW)]
 
 
+def _apply(act: Act, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> None:
+    """Change the images at `index_n` in place."""
+    for part in chunks(img_BCHW, len(index_n)):
+        params = params_nK[part].unbind(1)
+        if len(index_n) == len(img_BCHW):
+            img_BCHW[part] = act(img_BCHW[part], *params)
+        else:
+            img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
+
+
+def _params(step: Step, drawn: Mapping[str, Drawn], batch: int) -> NDArray[np.float64]:
+    return step.table(drawn, batch) if step.is_pass else drawn[step.operations[0].name].params_nK
+
+
 def _tones(tone: Drawn | None, batch: int) -> NDArray[np.float64]:
     """A gain and a shift for each image, [2, batch]; 1 and 0 where it did not draw them."""
     tone_2B = np.repeat([[1.0], [0.0]], batch, axis=1)
@@ -134,11 +150,10 @@ def _tones(tone: Drawn | None, batch: int) -> NDArray[np.float64]:
 
 
 def _to_device(
-    matrices_B33: NDArray[np.float64], tone_2B: NDArray[np.float64], branches: Sequence[Drawn], device: torch.device
-) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor]]:
-    """Matrices, tones, places and parameters in two transfers, whatever the number of branches."""
-    floats = _transferred([matrices_B33, tone_2B, *(one.params_nK for one in branches)], np.float32, device)
-    return floats[0], floats[1], _transferred([one.index_n for one in branches], np.int64, device), floats[2:]
+    floats: Sequence[NDArray[np.float64]], places: Sequence[NDArray[np.int64]], device: torch.device
+) -> tuple[list[Tensor], list[Tensor]]:
+    """As float32 and int64, in two transfers, however many there are."""
+    return _transferred(floats, np.float32, device), _transferred(places, np.int64, device)
 
 
 def _transferred(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:

@@ -60,6 +60,11 @@ class Operation:
         """The number that keys this operation's draws."""
         return STREAMS.index(self.name)
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers it is applied with: one of each range, and its keys."""
+        return len(self.ranges) + self.keys
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:

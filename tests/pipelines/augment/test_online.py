@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pipelines.augment import online
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MATRICES
 from pipelines.augment.online import OnlinePolicy, normalise
 from pipelines.augment.operations import OPERATIONS
+from pipelines.augment.passes import fused_steps
 from pipelines.augment.policy import DRAWN_BY_DALI, LIGHT, STRONG, Group, Operation, Policy, Range
 
 
@@ -128,6 +130,27 @@ def test_a_smaller_batch_of_another_size_follows(batch: Tensor) -> None:
 def test_compiled_it_gives_the_same(batch: Tensor) -> None:
     compiled = OnlinePolicy(STRONG, 0, compile_backend="aot_eager")(batch, ROWS, 0)
     torch.testing.assert_close(compiled, OnlinePolicy(STRONG, 0)(batch, ROWS, 0), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_operations_that_share_passes_give_the_same(
+    batch: Tensor, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU."""
+    monkeypatch.setattr(online, "FUSED_ON", {"cpu"})
+    img = batch.expand(-1, channels, -1, -1)
+    for policy in (STRONG, LIGHT):
+        fused = OnlinePolicy(policy, 0, compile_backend="aot_eager")(img, ROWS, 0)
+        torch.testing.assert_close(fused, OnlinePolicy(policy, 0)(img, ROWS, 0), atol=1e-5, rtol=0)
+
+
+def test_the_strong_policys_pixelwise_operations_take_two_passes() -> None:
+    steps = [[operation.name for operation in step.operations] for step in fused_steps(STRONG, (), "aot_eager")]
+    assert [step for step in steps if len(step) > 1] == [
+        ["brightness_contrast", "gamma", "illumination", "gaussian_noise"],
+        ["erasing", "grid"],
+    ]
+    assert sorted(name for step in steps for name in step) == sorted(OPERATIONS)
 
 
 def test_what_dali_draws_can_be_left_to_it(batch: Tensor) -> None:

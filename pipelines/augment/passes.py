@@ -1,0 +1,101 @@
+"""In which steps a policy's operations act on pixels: each on the images that drew it, or several in one pass over all.
+
+On a GPU a batch is soon done and its launches are what takes time. There a compiler makes one pass of the operations
+that look at a pixel alone: every image goes through all of them, and keeps what it drew.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipelines.augment.draws import Drawn
+from pipelines.augment.operations import OPERATIONS
+from pipelines.augment.policy import Operation, Policy
+from pipelines.augment.warp import Act
+
+POINTWISE: Final = frozenset({"brightness_contrast", "gamma", "illumination", "gaussian_noise", "erasing", "grid"})
+"""Operations whose result at a pixel depends on this pixel and its place alone."""
+NOT_COMPILED: Final = frozenset({"gaussian_blur", "motion_blur"})
+"""torch would compile their convolution anew for every number of images."""
+TAKES: Final = 1
+"""Rows of a pass's table that say who takes an operation; its parameters follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Operations that act at once; `act` takes images, and parameters: of a single operation, or a `table`."""
+
+    operations: tuple[Operation, ...]
+    act: Act
+    is_pass: bool
+
+    def table(self, drawn: Mapping[str, Drawn], batch: int) -> NDArray[np.float64]:
+        """[R, batch]: for each operation of a pass 1 where an image takes it, and its parameters; else 0."""
+        rows = [TAKES + operation.parameters for operation in self.operations]
+        table_RB = np.zeros((sum(rows), batch))
+        for operation, end in zip(self.operations, np.cumsum(rows).tolist(), strict=True):
+            if (one := drawn.get(operation.name)) is not None:
+                first = end - operation.parameters
+                table_RB[first - TAKES, one.index_n] = 1
+                table_RB[first:end, one.index_n] = one.params_nK.T
+        return table_RB
+
+
+def single_steps(policy: Policy, skip: Collection[str], compile_backend: str | None) -> list[Step]:
+    """Each operation by itself, compiled or not."""
+    return [_single(operation, compile_backend) for operation in _on_pixels(policy.operations, skip)]
+
+
+def fused_steps(policy: Policy, skip: Collection[str], compile_backend: str) -> list[Step]:
+    """As few passes as the order of the groups allows; the branches of one group act on different images."""
+    steps: list[list[Operation]] = []
+
+    def joins() -> bool:
+        return bool(steps) and steps[-1][-1].name in POINTWISE
+
+    for group in policy.groups:
+        operations = _on_pixels(group.operations, skip)
+        if group.applies == "one":
+            first = joins()
+            operations.sort(key=lambda operation: (operation.name in POINTWISE) != first)
+        for operation in operations:
+            if operation.name in POINTWISE and joins():
+                steps[-1].append(operation)
+            else:
+                steps.append([operation])
+    return [
+        Step(tuple(step), torch.compile(_together(step), backend=compile_backend), is_pass=True)
+        if step[0].name in POINTWISE
+        else _single(step[0], compile_backend)
+        for step in steps
+    ]
+
+
+def _on_pixels(operations: Sequence[Operation], skip: Collection[str]) -> list[Operation]:
+    return [operation for operation in operations if operation.name in OPERATIONS and operation.name not in skip]
+
+
+def _single(operation: Operation, compile_backend: str | None) -> Step:
+    act = OPERATIONS[operation.name]
+    if compile_backend is not None and operation.name not in NOT_COMPILED:
+        act = torch.compile(act, backend=compile_backend)
+    return Step((operation,), act, is_pass=False)
+
+
+def _together(operations: Sequence[Operation]) -> Callable[[Tensor, Tensor], None]:
+    """The pass of some operations over images, in place, as a step's table says."""
+
+    def act(img_BCHW: Tensor, table_RB: Tensor) -> None:
+        changed_BCHW, rows = img_BCHW, iter(table_RB.unbind(0))
+        for operation in operations:
+            takes_B111 = (next(rows) != 0)[:, None, None, None]
+            params = [next(rows) for _ in range(operation.parameters)]
+            changed_BCHW = torch.where(takes_B111, OPERATIONS[operation.name](changed_BCHW, *params), changed_BCHW)
+        img_BCHW.copy_(changed_BCHW)
+
+    return act
