@@ -20,12 +20,14 @@ from benchmarks.suite import Setting, Suite, numbers, run_alone
 from benchmarks.watch import device
 
 OURS: Final = "fastfer, compiled"
-CURVE: Final = ("fastfer", OURS, "kornia")
-"""Those that take whole batches."""
+ON_GPU: Final = torch.cuda.is_available()
+WHOLE: Final = ("fastfer, whole strong policy", "fastfer, whole strong policy, compiled") if ON_GPU else ()
+CURVE: Final = ("fastfer", OURS, "kornia", *WHOLE)
+"""Those that take whole batches; of the whole policy on a GPU alone, since to compile it takes a minute."""
 QUICK: Final = "fastfer|kornia|albumentations|OpenCV in threads"
 """Those of a quick run: they start in seconds."""
-IMAGES, BATCHES = (16_000, (64, 256, 1024)) if torch.cuda.is_available() else (2000, (16, 64, 256))
-"""How many images, and by which batches."""
+IMAGES: Final = 16_384 if ON_GPU else 2000
+BATCHES: Final = (64, 256, 1024, 4096) if ON_GPU else (16, 64, 256)
 
 
 def _run(settings: argparse.Namespace) -> Iterator[Case]:

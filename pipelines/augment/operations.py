@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import kornia.enhance
 import kornia.filters
 import torch
 from torch import Tensor
@@ -30,9 +29,11 @@ def brightness_contrast(img_BCHW: Tensor, brightness: Tensor, contrast: Tensor) 
 
 
 def gamma(img_BCHW: Tensor, gamma: Tensor) -> Tensor:
-    """Img to the power of gamma."""
-    curved: Tensor = kornia.enhance.adjust_gamma(img_BCHW, gamma)
-    return curved
+    """Img to the power of gamma.
+
+    kornia's own moves its gain to the device, and waits for that.
+    """
+    return torch.pow(img_BCHW, _per_image(gamma)).clamp_(0, 1)
 
 
 def equalise(img_BCHW: Tensor, amount: Tensor) -> Tensor:
@@ -72,6 +73,8 @@ def gaussian_blur(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
     size_px = max(img_BCHW.shape[-2:])
     kernel_px = 2 * math.ceil(3 * BLUR_SIGMA_MAX * size_px) + 1
     kernel_BK = kornia.filters.get_gaussian_kernel1d(kernel_px, (sigma * size_px)[:, None])
+    if torch.compiler.is_compiling():
+        return _blurred_along(_blurred_along(img_BCHW, kernel_BK, 3), kernel_BK, 2).clamp(0, 1)
     blurred: Tensor = kornia.filters.filter2d_separable(img_BCHW, kernel_BK, kernel_BK)
     return blurred.clamp_(0, 1)
 
@@ -88,6 +91,8 @@ def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
     along_BS = (length * size_px)[:, None] * steps_S
     turn_B1 = torch.deg2rad(angle)[:, None]
     x_BS1, y_BS1 = (along_BS * torch.cos(turn_B1))[..., None], (-along_BS * torch.sin(turn_B1))[..., None]
+    if torch.compiler.is_compiling():
+        return _mean_along(img_BCHW, x_BS1[..., 0], y_BS1[..., 0]).clamp(0, 1)
     weight_x_BSK = (1 - (places_K - x_BS1).abs()).clamp_(min=0)
     weight_y_BSK = (1 - (places_K - y_BS1).abs()).clamp_(min=0)
     kernel_BKK = weight_y_BSK.transpose(1, 2) @ weight_x_BSK / len(steps_S)
@@ -188,6 +193,45 @@ def _hash(place: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
     mixed ^= (mixed >> 15) & 0x1FFFF
     mixed *= 830770091
     return mixed
+
+
+def _blurred_along(img_BCHW: Tensor, kernel_BK: Tensor, axis: int) -> Tensor:
+    """Each image filtered along an axis by its own kernel, for a compiler; mirrored at the border.
+
+    torch compiles a convolution anew for every number of images; it makes one pass of a gather and a sum.
+    """
+    size_px, kernel_px = img_BCHW.shape[axis], kernel_BK.shape[1]
+    near_SK = torch.arange(size_px, device=img_BCHW.device)[:, None] + torch.arange(kernel_px, device=img_BCHW.device)
+    taken = img_BCHW.transpose(axis, 3)[..., _mirrored(near_SK - kernel_px // 2, size_px)]
+    return (taken * kernel_BK[:, None, None, None]).sum(-1).transpose(axis, 3)
+
+
+def _mean_along(img_BCHW: Tensor, x_BS: Tensor, y_BS: Tensor) -> Tensor:
+    """The mean of each image moved by each of its steps (px), read bilinearly, for a compiler; as `_blurred_along`."""
+    height_px, width_px = img_BCHW.shape[-2:]
+    planes = img_BCHW.shape[0] * img_BCHW.shape[1]
+    x_W, y_H, first_P = (
+        torch.arange(count, device=img_BCHW.device, dtype=torch.int32) for count in (width_px, height_px, planes)
+    )
+    first_BC = (first_P * (height_px * width_px)).view(img_BCHW.shape[:2])
+    before_x_BS, before_y_BS = x_BS.floor(), y_BS.floor()
+
+    def taken(right: int, down: int) -> Tensor:
+        """[B, C, H, W, S] of the pixels before the places, or of the next ones, by their weights."""
+        step_x_BS, step_y_BS = before_x_BS + right, before_y_BS + down
+        weight_BS = (1 - (x_BS - step_x_BS).abs()) * (1 - (y_BS - step_y_BS).abs())
+        column = _mirrored(x_W[:, None] + step_x_BS.to(torch.int32)[:, None, None, None], width_px)
+        row = _mirrored(y_H[:, None, None] + step_y_BS.to(torch.int32)[:, None, None, None], height_px)
+        levels = img_BCHW.reshape(-1)[first_BC[:, :, None, None, None] + row * width_px + column]
+        return levels * weight_BS[:, None, None, None]
+
+    return (taken(0, 0) + taken(1, 0) + taken(0, 1) + taken(1, 1)).mean(-1)
+
+
+def _mirrored(place: Tensor, size_px: int) -> Tensor:
+    """Places less than a side outside, mirrored at the border's pixel centres."""
+    last_px = size_px - 1
+    return last_px - (last_px - place.abs()).abs()
 
 
 def _down_up(size_px: int, factor_B: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ from torch import Tensor
 from pipelines.augment.draws import Drawn
 from pipelines.augment.operations import OPERATIONS
 from pipelines.augment.policy import Operation, Policy
-from pipelines.augment.warp import Act
+from pipelines.augment.warp import Act, compiled
 
 POINTWISE: Final = frozenset({"brightness_contrast", "gamma", "illumination", "gaussian_noise", "erasing", "grid"})
 """Operations whose result at a pixel depends on this pixel and its place alone."""
-NOT_COMPILED: Final = frozenset({"gaussian_blur", "motion_blur"})
-"""torch would compile their convolution anew for every number of images."""
+CONVOLUTIONS: Final = frozenset({"gaussian_blur", "motion_blur"})
+"""A CPU has them faster from torch's own convolution than from a compiler."""
 TAKES: Final = 1
 """Rows of a pass's table that say who takes an operation; its parameters follow."""
 
@@ -47,8 +47,11 @@ class Step:
 
 
 def single_steps(policy: Policy, skip: Collection[str], compile_backend: str | None) -> list[Step]:
-    """Each operation by itself, compiled or not."""
-    return [_single(operation, compile_backend) for operation in _on_pixels(policy.operations, skip)]
+    """Each operation by itself, for a CPU or for eager torch."""
+    return [
+        _single(operation, None if operation.name in CONVOLUTIONS else compile_backend)
+        for operation in _on_pixels(policy.operations, skip)
+    ]
 
 
 def fused_steps(policy: Policy, skip: Collection[str], compile_backend: str) -> list[Step]:
@@ -69,7 +72,7 @@ def fused_steps(policy: Policy, skip: Collection[str], compile_backend: str) -> 
             else:
                 steps.append([operation])
     return [
-        Step(tuple(step), torch.compile(_together(step), backend=compile_backend), is_pass=True)
+        Step(tuple(step), compiled(_together(step), compile_backend), is_pass=True)
         if step[0].name in POINTWISE
         else _single(step[0], compile_backend)
         for step in steps
@@ -82,8 +85,8 @@ def _on_pixels(operations: Sequence[Operation], skip: Collection[str]) -> list[O
 
 def _single(operation: Operation, compile_backend: str | None) -> Step:
     act = OPERATIONS[operation.name]
-    if compile_backend is not None and operation.name not in NOT_COMPILED:
-        act = torch.compile(act, backend=compile_backend)
+    if compile_backend is not None:
+        act = compiled(act, compile_backend)
     return Step((operation,), act, is_pass=False)
 
 

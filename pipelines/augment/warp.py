@@ -24,9 +24,9 @@ COMPILED_CHUNK_PX: Final = 420_000
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "inductor": {"assert_indirect_indexing": False, "cpp.enable_floating_point_contract_flag": "fast"}
 }
-"""For the warp, by torch.compile's backend: no check of every place it reads, which cannot lie outside, and one
-operation for a product and a sum. A tenth faster on a CPU, with `relu` in place of `clamp(min=0)`. What a release of
-torch does not know is left out."""
+"""By torch.compile's backend: no check of every place that is read, which cannot lie outside, and one operation for a
+product and a sum. The warp is a tenth faster on a CPU, with `relu` in place of `clamp(min=0)`. What a release of torch
+does not know is left out."""
 WHITE: Final = 255
 
 
@@ -160,15 +160,21 @@ class Warper:
             torch.clamp(warped, 0, 1, out=out[part])
 
 
+def compiled(act: Act, backend: str) -> Act:
+    """The same by torch.compile, with its options for pixels."""
+    known = torch._inductor.list_options() if backend in OPTIONS else ()
+    options = {name: value for name, value in OPTIONS.get(backend, {}).items() if name in known} or None
+    made: Act = torch.compile(act, backend=backend, options=options)
+    return made
+
+
 class CompiledWarper(Warper):
     """The same by `pack` and `warp_packed` as torch.compile makes them, for uint8 images of at least 2 x 2 px."""
 
     def __init__(self, backend: str) -> None:
         super().__init__()
-        self._pack: Act = torch.compile(pack, backend=backend)
-        known = torch._inductor.list_options() if backend in OPTIONS else ()
-        options = {name: value for name, value in OPTIONS.get(backend, {}).items() if name in known} or None
-        self._warp: Act = torch.compile(warp_packed, backend=backend, options=options)
+        self._pack: Act = compiled(pack, backend)
+        self._warp: Act = compiled(warp_packed, backend)
 
     def matrices(self, sampling_B33: Floats, height_px: int, width_px: int) -> Floats:
         """As `Warper.matrices`."""
@@ -179,8 +185,9 @@ class CompiledWarper(Warper):
     ) -> None:
         """As `Warper`; `img_BCHW` is uint8."""
         _, channels, height_px, width_px = img_BCHW.shape
-        gain_N, shift_N = tone_2B.repeat_interleave(channels, 1)
-        matrix_N33 = matrix_B33.repeat_interleave(channels, 0)
+        if channels > 1:
+            tone_2B, matrix_B33 = tone_2B.repeat_interleave(channels, 1), matrix_B33.repeat_interleave(channels, 0)
+        (gain_N, shift_N), matrix_N33 = tone_2B, matrix_B33
         img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
         parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))
         size = parts[0].stop

@@ -1,5 +1,6 @@
 """What only a GPU can show: the pixels of the host, nobody who waits, nobody who writes where another still reads."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,7 +51,8 @@ def images_of(config: LoaderConfig) -> torch.Tensor:
 def nobody_waits() -> Iterator[None]:
     """torch raises an error where something would wait for the device."""
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings(action="ignore"):  # torch says that it does not see all
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

@@ -193,6 +193,13 @@ def test_the_device_is_never_asked(batch: Tensor) -> None:
         batch[batch > 3]
 
 
+def test_no_number_is_moved_to_the_device_beside_the_draws(batch: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.tensor` on a GPU waits for it."""
+    policy = OnlinePolicy(STRONG, 0)
+    monkeypatch.setattr(torch, "tensor", None)
+    policy(batch, ROWS, 0)
+
+
 def test_rows_and_images_must_match(batch: Tensor) -> None:
     with pytest.raises(ValueError, match="48 images need as many rows"):
         OnlinePolicy(STRONG, 0)(batch, ROWS[:5], 0)
