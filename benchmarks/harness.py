@@ -192,10 +192,12 @@ def _version(distribution: str) -> str | None:
 
 
 def commit_of(repository: Path) -> str | None:
-    """The commit measured, with `+` when what it tracks has changed, but for results.
+    """The commit measured, with `+` when what it tracks has changed, but for results; None outside a checkout.
 
-    Outside a checkout, as in a copy of one on another machine, what the variable `COMMIT_VARIABLE` says, or None.
+    The variable `COMMIT_VARIABLE` knows better, where a copy on another machine is measured.
     """
+    if (told := os.environ.get(COMMIT_VARIABLE)) is not None:
+        return told
     what = ("--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
     try:
         commit, changed = (
@@ -203,7 +205,7 @@ def commit_of(repository: Path) -> str | None:
             for words in (["rev-parse", "--short", "HEAD"], ["status", *what])
         )
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get(COMMIT_VARIABLE)
+        return None
     return commit + ("+" if changed else "")
 
 

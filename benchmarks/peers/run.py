@@ -51,11 +51,11 @@ CONTENDERS: Final[Mapping[str, Rival]] = {
     "FFCV, JPEG": Rival("ffcv", "jpeg", "ffcv"),
     "FFCV, raw": Rival("ffcv", "raw", "ffcv"),
     "FFCV, raw, augmented by OpenCV": Rival("ffcv", "raw+opencv", "ffcv", ("augment",)),
-    "limit: libjpeg-turbo": Rival("limits", "jpeg", "limits", ("decode",)),
-    "limit: gather of decoded images": Rival("limits", "gather", "limits", ("decode",)),
-    "limit: memcpy": Rival("limits", "memcpy", "limits", ("decode",)),
+    "limit: libjpeg-turbo": Rival("limits", "jpeg", "limits", ("decode",), "cpu"),
+    "limit: gather of decoded images": Rival("limits", "gather", "limits", ("decode",), "cpu"),
+    "limit: memcpy": Rival("limits", "memcpy", "limits", ("decode",), "cpu"),
 }
-"""Loaders, and what no loader can exceed."""
+"""Loaders, and what no loader can exceed in the host's memory; a GPU has more of it, and decodes JPEGs itself."""
 AUGMENTERS: Final[Mapping[str, Rival]] = {
     "fastfer": Rival("ours", "policy", OWN, ("augment",)),
     "fastfer, compiled": Rival("ours", "policy+compiled", OWN, ("augment",)),

@@ -2,15 +2,18 @@
 
 Samples were shuffled over all shards when written. Every training epoch permutes the shards by (seed, epoch), which
 the reader's own `shuffle_after_epoch` did not do by seed when tried, and shuffles again in a buffer. The pipeline is
-therefore built anew each epoch, and set to work while the last images of the epoch before are decoded. Labels and rows
-travel as raw bytes and never visit Python one by one.
+therefore built anew each epoch, in a thread meanwhile, and set to work while the last images of the epoch before are
+decoded; in evaluation, whose order stays, it is kept. Labels and rows travel as raw bytes and never visit Python one by
+one.
 
 On a GPU the pipeline draws the mirror and the random resized crop of an online policy itself, from the policy's own
 ranges; the draws follow (seed, epoch) and the place in the order, so a resumed epoch repeats them.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,9 +31,33 @@ IMAGES_AT_ONCE: Final = 256
 """Images that one run of the pipeline decodes: a run has a cost of its own, a third of a millisecond on a CPU."""
 RUNS_AHEAD: Final = 2
 """Runs under way while one is consumed. They end with the epoch: DALI itself would go on into another."""
+BUILT_EARLY_ON: Final = {"cuda"}
+"""Devices where the next epoch's pipeline is built from the epoch's beginning on: decoders on a GPU take a second to be
+made. On a CPU it takes milliseconds, at the end."""
 DRAWS_ON: Final = {"cuda"}
 """Devices where the pipeline augments; on a CPU DALI has less than half the policy's speed (benchmarks.augment)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
+
+
+@dataclass(slots=True)
+class _Coming:
+    """A pipeline that is being built for an epoch."""
+
+    epoch: int
+    built: Future[Any]
+    _is_at_work: bool = False
+
+    def at_work(self) -> Any:
+        """The pipeline, waited for, with its queue being filled.
+
+        Raises:
+            RuntimeError: it could not be built.
+        """
+        pipeline = self.built.result()
+        if not self._is_at_work:
+            pipeline.schedule_run()  # the first call schedules as many runs as the queue is deep
+            self._is_at_work = True
+        return pipeline
 
 
 class DaliLoader(Loader):
@@ -41,7 +68,9 @@ class DaliLoader(Loader):
         self._device = torch.device(config.device)
         self._shards = [shard for shard in info.split_shards(config.split) if shard.samples]
         self._batches_at_once = min(max(1, IMAGES_AT_ONCE // config.batch), len(self))
-        self._next: tuple[int, Any] | None = None
+        self._coming: _Coming | None = None
+        self._kept: Any = None
+        self._builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dali-builder")
         known = {operation.name for operation in config.policy.operations} if config.policy else set()
         if config.train and self._device.type in DRAWS_ON and known >= DRAWN_BY_DALI:
             self.drawn = DRAWN_BY_DALI
@@ -52,6 +81,8 @@ class DaliLoader(Loader):
         pipeline = self._started(epoch)
         stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
         runs = self._runs()
+        last_under_way = max(0, runs - RUNS_AHEAD)
+        build_next = 0 if self._device.type in BUILT_EARLY_ON else last_under_way
         for run in range(runs):
             try:
                 outputs = pipeline.share_outputs(stream)  # without a stream it would wait for the GPU
@@ -61,15 +92,21 @@ class DaliLoader(Loader):
             except RuntimeError:  # DALI does not say which sample
                 refuse_undecodable(self.config.variant, self.info, self.config.split)
                 raise
-            if self.config.train and run == max(0, runs - RUNS_AHEAD):  # all of this epoch is under way
-                self._start_next(epoch + 1)
+            if self.config.train and run == build_next:
+                self._coming = _Coming(epoch + 1, self._builder.submit(self._build, epoch + 1))
+            if self._coming is not None and run == last_under_way:
+                with suppress(RuntimeError):  # what is wrong with the files is said when that epoch begins
+                    self._coming.at_work()
             first = run * self._batches_at_once
             if first + self._batches_at_once > consumed:
                 yield from self._batches(outputs, epoch, first, consumed)
+        if not self.config.train and self.config.world_size == 1:  # else DALI pads a rank's part to the largest
+            self._kept = pipeline
 
     def close(self) -> None:
         """End what was begun of a next epoch; any other pipeline lives as long as its iteration."""
-        self._next = None
+        self._builder.shutdown()
+        self._coming = self._kept = None
 
     def _runs(self) -> int:
         """Runs of the pipeline in an epoch."""
@@ -77,18 +114,19 @@ class DaliLoader(Loader):
 
     def _started(self, epoch: int) -> Any:
         """A pipeline at work on the epoch."""
-        begun, self._next = self._next, None
-        if begun is not None and begun[0] == epoch:
-            return begun[1]
-        pipeline = self._build(epoch)
-        pipeline.schedule_run()  # the first call schedules as many runs as the queue is deep
-        return pipeline
-
-    def _start_next(self, epoch: int) -> None:
-        with suppress(RuntimeError):  # what is wrong with the files is said when that epoch begins
-            self._next = epoch, self._started(epoch)
+        if (kept := self._kept) is not None:  # it has come back to its beginning
+            self._kept = None
+            for _ in range(min(RUNS_AHEAD, self._runs())):
+                kept.schedule_run()
+            return kept
+        coming, self._coming = self._coming, None
+        if coming is not None and coming.epoch == epoch:
+            with suppress(RuntimeError):  # what is wrong with the files is said below
+                return coming.at_work()
+        return _Coming(epoch, self._builder.submit(self._build, epoch)).at_work()
 
     def _build(self, epoch: int) -> Any:
+        """A new pipeline for an epoch, not yet at work."""
         config = self.config
         order = np.arange(len(self._shards))
         if config.train:

@@ -8,6 +8,7 @@ import torch
 
 from pipelines.augment import DRAWN_BY_DALI, LIGHT, STRONG, Policy
 from pipelines.loaders import Batch, LoaderConfig, dali, open_loader
+from pipelines.loaders.dali import DaliLoader
 from pipelines.records import encode_jpeg
 from tests.conftest import make_records
 
@@ -69,8 +70,12 @@ def test_a_resumed_epoch_repeats_the_draws(tmp_path: Path, monkeypatch: pytest.M
         assert all(torch.equal(a.img_BCHW, b.img_BCHW) for a, b in zip(again, whole[consumed:], strict=True))
 
 
-def test_the_next_epoch_that_was_begun_is_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("early", [set(), {"cpu"}], ids=["at the end", "early"])
+def test_the_next_epoch_that_was_begun_is_the_one_asked_for(
+    early: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Epochs in their order take up what the one before began; others do not; each is as if it were the first."""
+    monkeypatch.setattr(dali, "BUILT_EARLY_ON", early)
     made = ramps(tmp_path, 1, monkeypatch)
     config = LoaderConfig(variant=made, split="train", batch=24, train=True, policy=STRONG)
     asked = [(1, 0), (2, 0), (2, 0), (3, 2), (1, 0), (5, 0)]
@@ -85,6 +90,35 @@ def test_the_next_epoch_that_was_begun_is_the_one_asked_for(tmp_path: Path, monk
             for mine, theirs in zip(found, expected, strict=True):
                 assert torch.equal(mine.rows_B, theirs.rows_B)
                 assert torch.equal(mine.img_BCHW, theirs.img_BCHW)
+
+
+def test_evaluation_keeps_its_pipeline_and_gives_every_row_again(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """23 images in runs of 8; an epoch that is left in the middle is begun anew."""
+    monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 8)
+    built = []
+    build = DaliLoader._build
+    monkeypatch.setattr(DaliLoader, "_build", lambda self, epoch: built.append(epoch) or build(self, epoch))
+    config = LoaderConfig(variant=records, split="test", batch=4, train=False)
+    with open_loader(config) as loader:
+
+        def epoch(number: int) -> list[tuple[list[int], torch.Tensor]]:
+            loader.set_epoch(number)
+            return [(batch.host_rows_B.tolist(), batch.img_BCHW.clone()) for batch in loader]
+
+        first = epoch(0)
+        assert sum(len(rows) for rows, _ in first) == 23
+        for number in (1, 2, 2):
+            again = epoch(number)
+            assert [rows for rows, _ in again] == [rows for rows, _ in first]
+            assert all(torch.equal(mine, theirs) for (_, mine), (_, theirs) in zip(again, first, strict=True))
+        assert built == [0]
+        loader.set_epoch(3, consumed=4)
+        assert [batch.host_rows_B.tolist() for batch in loader] == [rows for rows, _ in first[4:]]
+        next(iter(loader))
+        assert [rows for rows, _ in epoch(4)] == [rows for rows, _ in first]
+    assert built == [0, 4]
 
 
 def test_nothing_is_drawn_in_evaluation_or_without_a_policy_that_has_it_all(
