@@ -5,22 +5,19 @@ torchvision, albumentations, OpenCV in threads, and DALI.
 """
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import torch
-
 from benchmarks.contest import contest
+from benchmarks.harness import CORES
 from benchmarks.images import bench_records
 from benchmarks.peers.run import AUGMENTERS, Rival
 from benchmarks.schema import Axis, Case
 from benchmarks.suite import Setting, Suite, numbers, run_alone
-from benchmarks.watch import device
+from benchmarks.watch import ON_GPU, device
 
 OURS: Final = "fastfer, compiled"
-ON_GPU: Final = torch.cuda.is_available()
 WHOLE: Final = ("fastfer, whole strong policy", "fastfer, whole strong policy, compiled") if ON_GPU else ()
 CURVE: Final = ("fastfer", OURS, "kornia", *WHOLE)
 """Those that take whole batches; of the whole policy on a GPU alone, since to compile it takes a minute."""
@@ -73,7 +70,7 @@ SUITE: Final = Suite(
         Setting("images", "how many", int, IMAGES, 1000),
         Setting("batch", "images of a batch", int, 64),
         Setting("batches", "and again by these", numbers, BATCHES, ()),
-        Setting("workers", "threads or processes of those that have any", int, os.cpu_count() or 1),
+        Setting("workers", "threads or processes of those that have any", int, CORES),
         Setting("repeats", "turns of each contender", int, 3, 2),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),

@@ -5,7 +5,6 @@ the originals into the new records, and its copies do not depend on order or wor
 """
 
 import argparse
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from benchmarks.harness import in_turn
+from benchmarks.harness import CORES, in_turn
 from benchmarks.images import SHARD_ROWS, SIZE_PX, make_records
 from benchmarks.processes import run_program
 from benchmarks.schema import Case
@@ -28,7 +27,6 @@ from pipelines.records import read_manifest
 DATASET: Final = "demo-rafdb"
 LARGEST: Final = 0.5
 """Share of the largest class; the other six share the rest."""
-CORES: Final = os.cpu_count() or 1
 OURS: Final = "fastfer"
 PLAIN: Final = "plain loop (OpenCV, albumentations)"
 Work = Callable[[Path], Reading]

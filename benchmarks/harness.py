@@ -32,6 +32,7 @@ TURN_S: Final = 1.0
 """Seconds that a peer's turn lasts at least."""
 RESAMPLES: Final = 2000
 COMMIT_VARIABLE: Final = "FASTFER_COMMIT"
+CORES: Final = os.cpu_count() or 1
 LIBRARIES: Final = (
     "torch", "torchvision", "timm", "facenet-pytorch", "retinaface-pytorch", "opencv-python-headless", "pillow",
     "numpy", "nvidia-dali-cuda120", "kornia", "albumentations",
@@ -162,7 +163,7 @@ def machine() -> Machine:
     driver, power_limit_w = device_facts(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return Machine(
         processor=_processor(),
-        cores=os.cpu_count() or 1,
+        cores=CORES,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         driver=driver,
@@ -194,7 +195,7 @@ def _version(distribution: str) -> str | None:
 def commit_of(repository: Path) -> str | None:
     """The commit measured, with `+` when what it tracks has changed, but for results; None outside a checkout.
 
-    The variable `COMMIT_VARIABLE` knows better, where a copy on another machine is measured.
+    What the variable `COMMIT_VARIABLE` says comes first: where a copy on another machine is measured.
     """
     if (told := os.environ.get(COMMIT_VARIABLE)) is not None:
         return told

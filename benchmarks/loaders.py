@@ -6,13 +6,13 @@ uint8 gray images; `augment` floats after flip, rotation, scale, contrast and br
 """
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from benchmarks import training
 from benchmarks.contest import contest
+from benchmarks.harness import CORES
 from benchmarks.images import bench_records
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import CONTENDERS, Rival
@@ -66,7 +66,7 @@ SUITE: Final = Suite(
         Setting("images", "of the main set", int, 8000, 1000),
         Setting("augmented", "of the main set that are augmented at most: it takes longer", int, 4000, 1000),
         Setting("large", "of the large set (decoded images only); 0: none", int, 40000, 0),
-        Setting("workers", "threads or processes that load", int, os.cpu_count() or 1),
+        Setting("workers", "threads or processes that load", int, CORES),
         Setting("repeats", "turns of each contender", int, 3, 2),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),

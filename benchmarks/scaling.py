@@ -1,7 +1,6 @@
 """How rates and memory grow: with the data, the batch, the workers and the GPUs. Each curve is a row of cases."""
 
 import argparse
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import takewhile
@@ -10,7 +9,7 @@ from typing import Final
 
 import torch
 
-from benchmarks.harness import Measured, said
+from benchmarks.harness import CORES, Measured, said
 from benchmarks.images import SIZE_PX, bench_records
 from benchmarks.inference import engines, inference_case
 from benchmarks.ranks import train_on
@@ -19,12 +18,10 @@ from benchmarks.schema import Axis, Case
 from benchmarks.stages import CURVES, Place, stage_case
 from benchmarks.suite import Setting, Suite, numbers, run_alone
 from benchmarks.training import OURS, STEPS, training_case, training_config
-from benchmarks.watch import Measures
+from benchmarks.watch import ON_GPU, Measures
 from fastfer.datasets.demo import DemoConfig, make_demo_data
 
-CORES: Final = os.cpu_count() or 1
 FACES_SET: Final = "demo-expw"
-ON_GPU: Final = torch.cuda.is_available()
 BATCHES: Final = (64, 256, 1024) if ON_GPU else (16, 64, 256)
 """Images of a batch that is loaded and augmented."""
 TRAINING_BATCHES: Final = (16, 64, 256) if ON_GPU else (4, 16, 32)

@@ -6,7 +6,6 @@ prepared batch replayed, which needs no loader and no augmentation: the limit. W
 """
 
 import argparse
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,20 +16,19 @@ from typing import Any, Final
 
 import torch
 
-from benchmarks.harness import Measured, in_turn, rate_of
+from benchmarks.harness import CORES, Measured, in_turn, rate_of
 from benchmarks.images import SIZE_PX, bench_records
 from benchmarks.peak import peak_flops
 from benchmarks.schema import Axis, Case, Role
 from benchmarks.steps import PHASES, Steps, run_epoch, split
 from benchmarks.suite import Setting, Suite, run_alone
-from benchmarks.watch import Measures
+from benchmarks.watch import ON_GPU, Measures
 from fastfer.cli.verbs import words
 from fastfer.config import TrainConfig
 from fastfer.models import ARCHITECTURES, flops_per_image, timm_name
 from fastfer.training.fit import start_fabric
-from fastfer.training.learner import Learner
+from fastfer.training.learner import Learner, online_policy
 from fastfer.training.run import Run
-from pipelines.augment.online import OnlinePolicy
 from pipelines.loaders import open_loader
 from pipelines.probe import reset_peaks
 from pipelines.records import read_info
@@ -49,7 +47,7 @@ EPOCH_IMAGES: Final = {"rafdb_epoch_s": 11_043, "expw_epoch_s": 64_255}
 """Training images of an epoch: 90% of RAF-DB's 12,271, and 70% of ExpW's 91,793 (`fastfer.datasets.splits`)."""
 GIGA: Final = 1e9
 MIB: Final = 2**20
-STEPS, BATCH = (100, 64) if torch.cuda.is_available() else (2, 8)
+STEPS, BATCH = (100, 64) if ON_GPU else (2, 8)
 """Steps of a turn, and images of a step: without a GPU an image takes a tenth of a second and more."""
 
 
@@ -106,10 +104,7 @@ def training_case(
         if DATALOADER in only:
             plain = replace(config, loader="reference").loader_config(variant, "train", str(device))
             other = Steps(opened.enter_context(open_loader(plain)), steps)
-            assert plain.policy is not None
-            backend = "inductor" if config.compile else None
-            policy = OnlinePolicy(plain.policy, config.seed, skip=other.drawn, compile_backend=backend)
-            contenders[DATALOADER] = Training(replace(learner, policy=policy), other, numbers)
+            contenders[DATALOADER] = Training(replace(learner, policy=online_policy(config, other)), other, numbers)
         turns = in_turn({name: one.run for name, one in contenders.items()}, repeats=repeats, watch=True)
         split_up = {name: contenders[name].measures() for name in turns.measured}
     size_px = config.image_size or info.size_px
@@ -202,7 +197,7 @@ SUITE: Final = Suite(
         Setting("loader", "fastfer's, as of make train", str, "resident"),
         Setting("size", "image size in px", int, SIZE_PX, 112),
         Setting("batch", "images of a step", int, BATCH),
-        Setting("workers", "threads or processes that load", int, os.cpu_count() or 1),
+        Setting("workers", "threads or processes that load", int, CORES),
         Setting("steps", "steps of a turn", int, STEPS),
         Setting("repeats", "turns of each", int, 3, 2),
     ),

@@ -14,6 +14,8 @@ OF_THE_PROCESS: Final = ("rss_mib", "pss_mib", "worker_rss_mib")
 """What contenders that share a process do not have of their own."""
 MEMORY: Final = (*OF_THE_PROCESS, "gpu_memory_mib")
 Measures = dict[str, float | None]
+ON_GPU: Final = torch.cuda.is_available()
+"""Whether suites take the sizes that a GPU needs to be busy."""
 
 
 def device() -> torch.device:

@@ -23,11 +23,14 @@ PACKAGES = {"dali": "nvidia.dali", "ffcv": "ffcv"}
 LOADERS_HERE = [kind for kind in LOADERS if kind not in PACKAGES or find_spec(PACKAGES[kind].split(".")[0])]
 """FFCV lives in an environment of its own, where DALI is not (`test_ffcv`)."""
 ON_CUDA = " on cuda"
-LOADERS_ON_CUDA = [
-    pytest.param(f"{kind}{ON_CUDA}", marks=pytest.mark.gpu) for kind in LOADERS_HERE if torch.cuda.is_available()
-]
+LOADERS_ON_CUDA = [pytest.param(f"{kind}{ON_CUDA}", marks=pytest.mark.gpu) for kind in LOADERS_HERE]
 """The same with their batches on a GPU."""
 CLASSES = ("circle", "square", "cross")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
 
 
 def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 10, size_px: int = 32) -> Path:

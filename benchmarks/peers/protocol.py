@@ -4,7 +4,7 @@ A rival is run as `python -m benchmarks.peers.<name> --source DIR --work DIR ...
 its own copy of the data once, prints one JSON line (`ready`: versions), and answers each line on its input with one
 JSON line: `check N` walks through epoch N and says what was delivered; `epochs N K` only runs K epochs from N on, timed
 as one; `quit` or the end of the input ends it. Errors are on stderr, with a non-zero exit. Batches are handed over on
-the device that was asked for; who does not bring them there himself, for him it is done here.
+the device that was asked for; those that a contender leaves on the host are brought there here.
 
 Only numpy and the standard library, and torch for a GPU alone: this module runs in every environment, and so knows our
 records by their files.
@@ -279,7 +279,7 @@ def _check(contender: Contender, number: int) -> dict[str, Any]:
     labels: list[int] = []
     first: dict[str, Any] = {}
     for batch, batch_labels in contender.batches(number):
-        pixels = np.asarray(batch.cpu() if hasattr(batch, "cpu") else batch)
+        pixels = _on_host(batch)
         first = first or {
             "shape": list(pixels.shape),
             "dtype": str(pixels.dtype),
@@ -292,9 +292,14 @@ def _check(contender: Contender, number: int) -> dict[str, Any]:
             distinct.add(digest)
             order = zlib.crc32(digest.to_bytes(4, "little"), order)
         if batch_labels is not None:
-            labels += np.asarray(batch_labels.cpu() if hasattr(batch_labels, "cpu") else batch_labels).ravel().tolist()
+            labels += _on_host(batch_labels).ravel().tolist()
     found = {"images": images, "distinct": len(distinct), "mean": total / images, "order": order}
     return found | first | {"labels": np.bincount(labels).tolist() if labels else None}
+
+
+def _on_host(values: Any) -> NDArray[Any]:
+    """An array, or a tensor on any device."""
+    return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
 
 
 COMMANDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"check": _check, "epochs": _epochs}

@@ -55,7 +55,7 @@ CONTENDERS: Final[Mapping[str, Rival]] = {
     "limit: gather of decoded images": Rival("limits", "gather", "limits", ("decode",), "cpu"),
     "limit: memcpy": Rival("limits", "memcpy", "limits", ("decode",), "cpu"),
 }
-"""Loaders, and what no loader can exceed in the host's memory; a GPU has more of it, and decodes JPEGs itself."""
+"""Loaders, and what none can exceed that works in the host's memory: a GPU has memory and decoders of its own."""
 AUGMENTERS: Final[Mapping[str, Rival]] = {
     "fastfer": Rival("ours", "policy", OWN, ("augment",)),
     "fastfer, compiled": Rival("ours", "policy+compiled", OWN, ("augment",)),

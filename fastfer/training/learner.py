@@ -81,11 +81,7 @@ class Learner:
         if config.compile:
             network.compile()
         stepped, optimiser = fabric.setup(network, optimiser)
-        backend = "inductor" if config.compile else None
-        online = train.config.policy
-        policy = (
-            None if online is None else OnlinePolicy(online, config.seed, skip=train.drawn, compile_backend=backend)
-        )
+        policy = online_policy(config, train)
         mixes = config.mixup > 0 or config.cutmix > 0
         mixing = Mixing(config.mixup, config.cutmix, config.seed, len(classes)) if mixes else None
         loss = Loss(run.info.counts["train"], classes, imbalance=config.imbalance, smoothing=recipe.label_smoothing).to(
@@ -252,6 +248,14 @@ class Learner:
         torch.set_rng_state(content["random"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(content["random_cuda"], self.device)
+
+
+def online_policy(config: TrainConfig, train: Loader) -> OnlinePolicy | None:
+    """What the loader leaves to do of the policy that its images are to meet; None where there is none."""
+    if (policy := train.config.policy) is None:
+        return None
+    backend = "inductor" if config.compile else None
+    return OnlinePolicy(policy, config.seed, skip=train.drawn, compile_backend=backend)
 
 
 def parameter_groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

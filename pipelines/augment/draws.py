@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.augment.philox import BLOCK, uniform_blocks
+from pipelines.augment.philox import BLOCK, uniforms
 from pipelines.augment.policy import Group, Operation, Policy
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ def draw(
     """
     table = _Table.of(policy, frozenset(skip))
     batch, decisions = len(rows_B), len(table.stream_D)
-    decisive_BD4 = uniform_blocks(
+    decisive_BD4 = uniforms(
         seed, epoch, rows_B.repeat(decisions), np.tile(table.stream_D, batch), np.tile(table.block_D, batch)
     ).reshape(batch, decisions, BLOCK)
     chosen_BO = decisive_BD4[:, table.decides_O, table.word_O]
@@ -63,9 +63,9 @@ def draw(
     end_N = np.cumsum(blocks_N)
     row_M, stream_M = (part_N.repeat(blocks_N) for part_N in (rows_B[index_N], table.stream_O[place_N]))
     block_M = np.arange(len(row_M)) - (end_N - blocks_N).repeat(blocks_N)
-    uniforms_M4 = uniform_blocks(seed, epoch, row_M, stream_M, block_M)
+    uniforms_M4 = uniforms(seed, epoch, row_M, stream_M, block_M)
     counts_O = np.count_nonzero(takes_BO, axis=0)
-    indices = np.split(index_N, np.cumsum(counts_O))
+    indices = np.split(index_N, np.cumsum(counts_O))  # and nothing behind the last
     blocks = np.split(uniforms_M4, np.cumsum(counts_O * table.blocks_O))
     return [
         Drawn(act.operation, act.group, index_n, act.params(uniforms_m4.reshape(len(index_n), -1)))

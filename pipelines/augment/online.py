@@ -1,11 +1,12 @@
 """The online policy: batches on the device in, augmented float batches out, each image with draws of its own.
 
 uint8 0..255 or float 0..1 [B, C, H, W] in, float32 0..1 of the same shape out. A branch runs on the images that drew it
-and on no others; their places come from the host, so nothing waits for the device. The same code runs on CPU and GPU:
-on a CPU in chunks of a few images, whose intermediate results stay in the cache.
+and on no others, but for the passes of a GPU (`passes`); who drew it comes from the host, so nothing waits for the
+device. The same code runs on CPU and GPU: on a CPU in chunks of a few images, whose intermediate results stay in the
+cache.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from pipelines.augment.draws import Drawn, draw
 from pipelines.augment.geometry import MATRICES, sampling_matrices
 from pipelines.augment.operations import HIGHEST
-from pipelines.augment.passes import Step, fused_steps, single_steps
+from pipelines.augment.passes import fused_steps, single_steps
 from pipelines.augment.policy import Policy
 from pipelines.augment.warp import WHITE, Act, CompiledWarper, Warper, chunks
 from pipelines.buffers import Buffers, upload
@@ -40,8 +41,8 @@ class OnlinePolicy:
             policy: the table, such as STRONG.
             seed: 0..2**32 - 1.
             skip: operations drawn elsewhere, such as DRAWN_BY_DALI; the draws of the others stay as they are.
-            compile_backend: torch.compile's, such as "inductor", for the warp and each operation; None is eager. The
-                dispatch to the images that take an operation stays eager.
+            compile_backend: torch.compile's, such as "inductor", for the warp and the steps (`passes`); None is eager.
+                The dispatch to the images that take a step stays eager.
 
         Raises:
             ValueError: a range reaches beyond what its operation is made for, or `skip` names no operation.
@@ -95,7 +96,7 @@ class OnlinePolicy:
         steps = self._fused_steps if img_BCHW.device.type in FUSED_ON else self._steps
         steps = [step for step in steps if any(operation.name in drawn for operation in step.operations)]
         (matrices, tones, *params), indices = _to_device(
-            [matrices_B33, _tones(tone, batch), *(_params(step, drawn, batch) for step in steps)],
+            [matrices_B33, _tones(tone, batch), *(step.params(drawn, batch) for step in steps)],
             [drawn[step.operations[0].name].index_n for step in steps if not step.is_pass],
             img_BCHW.device,
         )
@@ -134,10 +135,6 @@ def _apply(act: Act, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> No
             img_BCHW[part] = act(img_BCHW[part], *params)
         else:
             img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
-
-
-def _params(step: Step, drawn: Mapping[str, Drawn], batch: int) -> NDArray[np.float64]:
-    return step.table(drawn, batch) if step.is_pass else drawn[step.operations[0].name].params_nK
 
 
 def _tones(tone: Drawn | None, batch: int) -> NDArray[np.float64]:

@@ -43,7 +43,8 @@ def equalise(img_BCHW: Tensor, amount: Tensor) -> Tensor:
     """
     batch, channels, height_px, width_px = img_BCHW.shape
     num_planes, num_px = batch * channels, height_px * width_px
-    level_NP = (img_BCHW * 255).round_().to(torch.int64).view(num_planes, num_px)
+    # Clamped as numbers: compiled, nobody checks places, and a float may be anything.
+    level_NP = (img_BCHW * 255).round_().to(torch.int64).clamp_(0, 255).view(num_planes, num_px)
     histogram_N256 = torch.zeros(num_planes, 256, device=img_BCHW.device).scatter_add_(
         1, level_NP, torch.ones((), device=img_BCHW.device).expand(num_planes, num_px)
     )

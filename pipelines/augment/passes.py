@@ -22,28 +22,31 @@ POINTWISE: Final = frozenset({"brightness_contrast", "gamma", "illumination", "g
 """Operations whose result at a pixel depends on this pixel and its place alone."""
 CONVOLUTIONS: Final = frozenset({"gaussian_blur", "motion_blur"})
 """A CPU has them faster from torch's own convolution than from a compiler."""
-TAKES: Final = 1
-"""Rows of a pass's table that say who takes an operation; its parameters follow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Operations that act at once; `act` takes images, and parameters: of a single operation, or a `table`."""
+    """Operations that act at once; `act` takes images, and `params` of a single operation or of a whole pass."""
 
     operations: tuple[Operation, ...]
     act: Act
     is_pass: bool
 
-    def table(self, drawn: Mapping[str, Drawn], batch: int) -> NDArray[np.float64]:
-        """[R, batch]: for each operation of a pass 1 where an image takes it, and its parameters; else 0."""
-        rows = [TAKES + operation.parameters for operation in self.operations]
-        table_RB = np.zeros((sum(rows), batch))
+    def params(self, drawn: Mapping[str, Drawn], batch: int) -> NDArray[np.float64]:
+        """[n, K] of the images that drew a single operation.
+
+        [R, batch] of a pass: for each of its operations 1 where an image takes it, and the parameters; else 0.
+        """
+        if not self.is_pass:
+            return drawn[self.operations[0].name].params_nK
+        rows = [1 + operation.parameters for operation in self.operations]
+        params_RB = np.zeros((sum(rows), batch))
         for operation, end in zip(self.operations, np.cumsum(rows).tolist(), strict=True):
             if (one := drawn.get(operation.name)) is not None:
                 first = end - operation.parameters
-                table_RB[first - TAKES, one.index_n] = 1
-                table_RB[first:end, one.index_n] = one.params_nK.T
-        return table_RB
+                params_RB[first - 1, one.index_n] = 1
+                params_RB[first:end, one.index_n] = one.params_nK.T
+        return params_RB
 
 
 def single_steps(policy: Policy, skip: Collection[str], compile_backend: str | None) -> list[Step]:
@@ -91,10 +94,10 @@ def _single(operation: Operation, compile_backend: str | None) -> Step:
 
 
 def _together(operations: Sequence[Operation]) -> Callable[[Tensor, Tensor], None]:
-    """The pass of some operations over images, in place, as a step's table says."""
+    """The pass of some operations over images, in place."""
 
-    def act(img_BCHW: Tensor, table_RB: Tensor) -> None:
-        changed_BCHW, rows = img_BCHW, iter(table_RB.unbind(0))
+    def act(img_BCHW: Tensor, params_RB: Tensor) -> None:
+        changed_BCHW, rows = img_BCHW, iter(params_RB.unbind(0))
         for operation in operations:
             takes_B111 = (next(rows) != 0)[:, None, None, None]
             params = [next(rows) for _ in range(operation.parameters)]

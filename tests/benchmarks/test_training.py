@@ -1,5 +1,6 @@
 """The training suite, run once: three contenders, a step's parts that make up the whole, and what a rate comes to."""
 
+import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import scaling
+from benchmarks import scaling, training
 from benchmarks.peak import peak_flops
 from benchmarks.processes import ProgramError
 from benchmarks.steps import PHASES, Steps, run_epoch, split
@@ -89,3 +90,14 @@ def test_processes_that_fail_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path
     case = scaling.gpus_case(tmp_path, "resnet10t", 2, batch=4, size_px=32, steps=2, repeats=1)
     assert not case.contenders
     assert case.failed == {OURS: "torch.distributed.run ended with 1: no port is free"}
+
+
+def test_what_is_compiled_too_is_so_in_the_last_precision_alone(few: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "bench_records", lambda _data, _images: few)
+    monkeypatch.setattr(training, "training_case", lambda _variant, config, **_how: config)
+    asked = {one.key: one.default for one in training.SUITE.settings}
+    asked |= {"archs": ("resnet10t", "vit"), "precisions": ("32", "bf16"), "compiled": "res*"}
+    assert [(one.arch, one.precision, one.compile) for one in training.SUITE.run(argparse.Namespace(**asked))] == [
+        ("resnet10t", "32", False), ("resnet10t", "bf16", False), ("resnet10t", "bf16", True),
+        ("vit", "32", False), ("vit", "bf16", False),
+    ]  # fmt: skip

@@ -15,10 +15,7 @@ from pipelines.augment.online import OnlinePolicy, normalise
 from pipelines.loaders import Batch, LoaderConfig, dali, open_loader, prefetched
 from tests.conftest import make_records
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
 PLACES = ("device", "pinned", "mapped")
 SLEEP_CYCLES = 20_000_000

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from facenet_pytorch import MTCNN
 from skimage import data
 
@@ -65,7 +64,6 @@ def test_faces_come_best_first_with_scores_in_range(detector: Mtcnn) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_finds_what_the_host_finds(detector: Mtcnn) -> None:
     img_BHWC = portraits(256)
     on_host = detector.detect(img_BHWC, face_range_px=(40, 256))

@@ -153,6 +153,13 @@ def test_equalise_is_near_kornias(photos: Tensor) -> None:
     assert difference.abs().mean() < 3 / 255  # its step is a whole number of pixels
 
 
+def test_equalise_reads_no_level_that_is_none() -> None:
+    """Compiled, nobody checks places."""
+    img = torch.tensor([-3.0, 0.2, 0.7, 90.0, torch.nan, torch.inf]).view(1, 1, 2, 3)
+    equalised = operations.equalise(img, *columns(1, 1))
+    assert torch.isfinite(equalised[0, 0, 0]).all()
+
+
 def test_equalise_leaves_a_flat_image() -> None:
     img = torch.full((2, 1, 16, 16), 0.3)
     assert torch.equal(operations.equalise(img, *columns(2, 1)), img)

@@ -9,7 +9,7 @@ from torch import Tensor
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
 from pipelines.augment.policy import STRONG
-from pipelines.augment.warp import OPTIONS, CompiledWarper, Warper, pack, warp, warp_packed
+from pipelines.augment.warp import OPTIONS, CompiledWarper, Warper, compiled, pack, warp, warp_packed
 
 EAGER = partial(CompiledWarper, "eager")
 """The compiler's code run as it stands."""
@@ -96,6 +96,14 @@ def test_torch_knows_the_options_of_every_backend() -> None:
         assert options
         assert set(options) <= known
         CompiledWarper(backend)
+
+
+def test_an_option_that_this_torch_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given to torch it would be an error."""
+    with pytest.raises(RuntimeError, match="Unexpected optimization option"):
+        torch.compile(warp_packed, options={"no_such_option": True})
+    monkeypatch.setitem(OPTIONS, "inductor", {"no_such_option": True})
+    compiled(pack, "inductor")
 
 
 @pytest.mark.parametrize("kind", WARPERS)

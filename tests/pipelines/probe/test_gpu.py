@@ -302,7 +302,6 @@ def test_what_the_context_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_real_gpu_is_found_and_its_memory_seen() -> None:
     with Probe(torch.device("cuda"), every_s=0.05) as probe:
         kept = torch.ones(256 * 2**20, dtype=torch.uint8, device="cuda")
