@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import torch
-import torch._inductor
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -162,8 +161,12 @@ class Warper:
 
 def compiled(act: Act, backend: str) -> Act:
     """The same by torch.compile, with its options for pixels."""
-    known = torch._inductor.list_options() if backend in OPTIONS else ()
-    options = {name: value for name, value in OPTIONS.get(backend, {}).items() if name in known} or None
+    options = OPTIONS.get(backend)
+    if options is not None:
+        from torch._inductor import list_options  # takes seconds, which only those who compile shall wait
+
+        known = list_options()
+        options = {name: value for name, value in options.items() if name in known}
     made: Act = torch.compile(act, backend=backend, options=options)
     return made
 

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -198,6 +200,15 @@ def test_no_number_is_moved_to_the_device_beside_the_draws(batch: Tensor, monkey
     policy = OnlinePolicy(STRONG, 0)
     monkeypatch.setattr(torch, "tensor", None)
     policy(batch, ROWS, 0)
+
+
+def test_who_compiles_nothing_does_not_wait_for_the_compiler() -> None:
+    code = (
+        "import sys; from pipelines.augment import STRONG; from pipelines.augment.online import OnlinePolicy\n"
+        "OnlinePolicy(STRONG, 0)\n"
+        "assert 'torch._inductor' not in sys.modules, 'imported: it takes seconds'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_rows_and_images_must_match(batch: Tensor) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch._inductor import list_options
 
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
@@ -91,7 +92,7 @@ def test_only_the_image_is_read_whatever_a_matrix_says(value: float, photos: Ten
 
 
 def test_torch_knows_the_options_of_every_backend() -> None:
-    known = set(torch._inductor.list_options())
+    known = set(list_options())
     for backend, options in OPTIONS.items():
         assert options
         assert set(options) <= known
