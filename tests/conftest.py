@@ -3,6 +3,7 @@
 import os
 import subprocess
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import torch
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test has a process on each core: threads would wait for one
 
-from pipelines.loaders import LOADERS
+from pipelines.loaders import LOADERS, Loader
 from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard
 from tests.browser import browser as browser
 from tests.browser import open_page as open_page
@@ -78,6 +79,20 @@ def _row(row: int, split: str, place: tuple[str, int] | None) -> dict[str, objec
         "shard": place[0] if place else None,
         "position": place[1] if place else None,
     }
+
+
+def assert_alike(ours: Loader, plain: Loader, *, epoch: int, consumed: int = 0, taken: int | None = None) -> None:
+    """The next batches of both are the same, but for what two JPEG decoders differ in."""
+    for loader in (ours, plain):
+        loader.set_epoch(epoch, consumed=consumed)
+    pairs = list(zip(islice(ours, taken), islice(plain, taken), strict=True))
+    assert len(pairs) == min(len(plain) - consumed, len(plain) if taken is None else taken)
+    for a, b in pairs:
+        assert a.host_rows_B.tolist() == a.rows_B.tolist() == b.host_rows_B.tolist()
+        assert a.label_B.tolist() == b.label_B.tolist()
+        assert a.state == b.state
+        assert (a.img_BCHW.to(torch.int16) - b.img_BCHW.to(torch.int16)).abs().max() <= 1
+        assert a.img_BCHW.float().std() > 10  # not blank
 
 
 def on_small_disk(disk: Path, size: str, command: str) -> tuple[subprocess.CompletedProcess[str], Path]:

@@ -12,12 +12,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
@@ -25,11 +23,11 @@ from pipelines.loaders.base import LoaderConfig
 from pipelines.progress import Track
 from pipelines.records import (
     DatasetInfo,
-    ShardReader,
+    SplitReader,
     alone,
     info_sha256,
     is_as_written,
-    read_manifest,
+    read_labels,
     sha256,
     write_atomically,
 )
@@ -104,14 +102,8 @@ def decoded_split(config: LoaderConfig, info: DatasetInfo, track: Track) -> Deco
         need_bytes=decoded_bytes(info, config.split),
         write=lambda temporary: _decode_into(temporary, config, info, track),
     )
-    rows = read_manifest(config.variant).filter(pl.col("split") == config.split, pl.col("status") == "kept")
-    rows = rows.sort("shard", "position")
-    return DecodedSplit(
-        path,
-        np.memmap(path, np.uint8, mode="c", shape=shape),  # a private map: torch takes no read-only memory
-        rows["label"].cast(pl.Int64).to_numpy(writable=True),
-        rows["row"].cast(pl.Int64).to_numpy(writable=True),
-    )
+    img_NCHW = np.memmap(path, np.uint8, mode="c", shape=shape)  # a private map: torch takes no read-only memory
+    return DecodedSplit(path, img_NCHW, *read_labels(config.variant, config.split))
 
 
 def _shape(info: DatasetInfo, split: str) -> tuple[int, int, int, int]:
@@ -168,20 +160,16 @@ def _decode_all(file: int, config: LoaderConfig, info: DatasetInfo, track: Track
 
 
 def _parts(file: int, config: LoaderConfig, info: DatasetInfo) -> Iterator[Callable[[], int]]:
-    """Jobs of `DECODED_AT_ONCE` images, each of one shard; they return how many they wrote."""
+    """Jobs of `DECODED_AT_ONCE` images; they return how many they wrote."""
     size = info.channels * info.size_px**2
-    first = 0
-    for shard in info.split_shards(config.split):
-        reader = ShardReader(config.variant, shard.name)
-        positions = iter(range(len(reader)))
-        while mine := list(islice(positions, DECODED_AT_ONCE)):
+    images = SplitReader(config.variant, info, config.split)
+    for first in range(0, len(images), DECODED_AT_ONCE):
 
-            def part(reader: ShardReader = reader, mine: list[int] = mine, at: int = first) -> int:
-                pixels = b"".join(reader.decode(position, info).transpose(2, 0, 1).tobytes() for position in mine)
-                written = 0
-                while written < len(pixels):
-                    written += os.pwrite(file, memoryview(pixels)[written:], at * size + written)
-                return len(mine)
+        def part(mine: range = range(first, min(first + DECODED_AT_ONCE, len(images)))) -> int:
+            pixels = b"".join(images.decode(place).transpose(2, 0, 1).tobytes() for place in mine)
+            written = 0
+            while written < len(pixels):
+                written += os.pwrite(file, memoryview(pixels)[written:], mine.start * size + written)
+            return len(mine)
 
-            yield part
-            first += len(mine)
+        yield part

@@ -1,223 +1,212 @@
-"""Streams shards through an NVIDIA DALI pipeline: JPEGs decoded on the GPU (`mixed`), or by its CPU operators.
+"""Decodes JPEGs straight from the mapped shards in an NVIDIA DALI pipeline: on the GPU (`mixed`), or by CPU operators.
 
-Samples were shuffled over all shards when written. Every training epoch permutes the shards by (seed, epoch), which
-the reader's own `shuffle_after_epoch` did not do by seed when tried, and shuffles again in a buffer. The pipeline is
-therefore built anew each epoch, in a thread meanwhile, and set to work while the last images of the epoch before are
-decoded; in evaluation, whose order stays, it is kept. Labels and rows travel as raw bytes and never visit Python one by
-one.
+One pipeline serves all epochs. An external source tells it what to decode, in the order of every other loader; nobody
+copies what it reads. DALI's own reader of such shards keeps an order of its own: it would have to be built anew for
+each epoch, and be run through what was consumed before a resume. Labels and rows, the manifest's, never meet DALI.
 
-On a GPU the pipeline draws the mirror and the random resized crop of an online policy itself, from the policy's own
-ranges; the draws follow (seed, epoch) and the place in the order, so a resumed epoch repeats them.
+On a GPU the pipeline does the mirror and the random resized crop of an online policy, by the policy's own draws.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from nvidia.dali import fn, pipeline_def, types
 from torch.utils.dlpack import from_dlpack
 
+from pipelines.augment.draws import draw
+from pipelines.augment.geometry import in_pixels, sampling_matrices
 from pipelines.augment.policy import DRAWN_BY_DALI, Policy
 from pipelines.buffers import upload
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_rng
-from pipelines.records import DatasetInfo, index_path, refuse_undecodable, tar_path
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
-SHUFFLE_BUFFER: Final = 1024
 IMAGES_AT_ONCE: Final = 256
 """Images that one run of the pipeline decodes: a run has a cost of its own, a third of a millisecond on a CPU."""
 RUNS_AHEAD: Final = 2
-"""Runs under way while one is consumed. They end with the epoch: DALI itself would go on into another."""
-BUILT_EARLY_ON: Final = {"cuda"}
-"""Devices where the next epoch's pipeline is built from the epoch's beginning on: on an H200 short epochs took four
-times as long as those of a pipeline that is kept. On a CPU it is built in milliseconds, at the end."""
+"""Runs under way while one is consumed."""
 DRAWS_ON: Final = {"cuda"}
 """Devices where the pipeline augments; on a CPU DALI has less than half the policy's speed (benchmarks.augment)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
 
 
-@dataclass(slots=True)
-class _Coming:
-    """A pipeline that is being built for an epoch."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run of the pipeline decodes: the images at these places, which are whole batches from `step` on."""
 
     epoch: int
-    built: Future[Any]
-    _is_at_work: bool = False
+    step: int
+    place_n: NDArray[np.int64] = field(compare=False)
 
-    def at_work(self) -> Any:
-        """The pipeline, waited for, with its queue being filled.
 
-        Raises:
-            RuntimeError: it could not be built.
-        """
-        pipeline = self.built.result()
-        if not self._is_at_work:
-            pipeline.schedule_run()  # the first call schedules as many runs as the queue is deep
-            self._is_at_work = True
-        return pipeline
+class _Source:
+    """What DALI asks for the inputs of its next run: it has those of one, then none until it is given others."""
+
+    inputs: tuple[Any, ...] | None = None
+
+    def __call__(self) -> tuple[Any, ...]:
+        inputs, self.inputs = self.inputs, None
+        if inputs is None:
+            raise StopIteration
+        return inputs
 
 
 class DaliLoader(Loader):
-    """The default loader. Rows are dealt to ranks by DALI's own reader, in contiguous parts of the epoch's order."""
+    """The default loader, in the order of the reference loader."""
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
         super().__init__(config, info, Share.of(config, info))
         self._device = torch.device(config.device)
-        self._shards = [shard for shard in info.split_shards(config.split) if shard.samples]
+        self._label_N, self._row_N = read_labels(config.variant, config.split)
+        self._images: SplitReader | None = SplitReader(config.variant, info, config.split)
         self._batches_at_once = min(max(1, IMAGES_AT_ONCE // config.batch), len(self))
-        self._coming: _Coming | None = None
-        self._kept: Any = None
-        self._builder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dali-builder")
+        self._source = _Source()
+        self._pipeline: Any = None
+        self._under_way: deque[tuple[_Run, tuple[Any, ...]]] = deque()  # with inputs, which DALI reads where they are
         known = {operation.name for operation in config.policy.operations} if config.policy else set()
         if config.train and self._device.type in DRAWS_ON and known >= DRAWN_BY_DALI:
             self.drawn = DRAWN_BY_DALI
 
     def __iter__(self) -> Iterator[Batch]:
+        """Towards its end an epoch of training begins the next one."""
         epoch, consumed = self._state.epoch, self._state.batches
         self.refuse_damaged()  # something may have changed since the last epoch
-        pipeline = self._started(epoch)
-        stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
-        runs = self._runs()
-        last_under_way = max(0, runs - RUNS_AHEAD)
-        build_next = 0 if self._device.type in BUILT_EARLY_ON else last_under_way
-        for run in range(runs):
-            try:
-                outputs = pipeline.share_outputs(stream)  # without a stream it would wait for the GPU
-                pipeline.release_outputs()  # these stay valid as long as they are held
-                if run + RUNS_AHEAD < runs:
-                    pipeline.schedule_run()
-            except RuntimeError:  # DALI does not say which sample
-                refuse_undecodable(self.config.variant, self.info, self.config.split)
-                raise
-            if self.config.train and run == build_next:
-                self._coming = _Coming(epoch + 1, self._builder.submit(self._build, epoch + 1))
-            if self._coming is not None and run == last_under_way:
-                with suppress(RuntimeError):  # what is wrong with the files is said when that epoch begins
-                    self._coming.at_work()
-            first = run * self._batches_at_once
-            if first + self._batches_at_once > consumed:
-                yield from self._batches(outputs, epoch, first, consumed)
-        if not self.config.train and self.config.world_size == 1:  # else DALI pads a rank's part to the largest
-            self._kept = pipeline
+        runs = list(self._runs(epoch, consumed))
+        coming = chain(runs, self._runs(epoch + 1, 0) if self.config.train else ())
+        if [run for run, _ in self._under_way] != runs[:RUNS_AHEAD]:
+            self._forget()
+        for _ in self._under_way:
+            next(coming)
+        for run in runs:
+            yield from self._batches(run, self._decoded(run, coming))
 
     def close(self) -> None:
-        """End what was begun of a next epoch; any other pipeline lives as long as its iteration."""
-        self._builder.shutdown()
-        self._coming = self._kept = None
+        """Free what the loader holds."""
+        self._end()
+        if self._images is not None:
+            self._images.close()
+        self._images = None
 
-    def _runs(self) -> int:
-        """Runs of the pipeline in an epoch."""
-        return -(-len(self) // self._batches_at_once)
+    def _runs(self, epoch: int, consumed: int) -> Iterator[_Run]:
+        """The rest of an epoch in runs."""
+        size = self.config.batch
+        order = epoch_order(self.config, self._share, len(self._row_N), epoch)
+        for step in range(consumed, len(self), self._batches_at_once):
+            yield _Run(epoch, step, order[step * size : (step + self._batches_at_once) * size])
 
-    def _started(self, epoch: int) -> Any:
-        """A pipeline at work on the epoch."""
-        if (kept := self._kept) is not None:  # it has come back to its beginning
-            self._kept = None
-            for _ in range(min(RUNS_AHEAD, self._runs())):
-                kept.schedule_run()
-            return kept
-        coming, self._coming = self._coming, None
-        if coming is not None and coming.epoch == epoch:
-            with suppress(RuntimeError):  # what is wrong with the files is said below
-                return coming.at_work()
-        return _Coming(epoch, self._builder.submit(self._build, epoch)).at_work()
+    def _decoded(self, run: _Run, coming: Iterator[_Run]) -> Any:
+        """The images of a run, a list of DALI's, with those after it under way.
 
-    def _build(self, epoch: int) -> Any:
-        """A new pipeline for an epoch, not yet at work."""
+        Raises:
+            InputError: one of them cannot be decoded; names it.
+        """
+        stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
+        try:
+            self._ask(coming)
+            if self._under_way[0][0] != run:
+                raise ValueError("another iteration of this loader has begun")
+            (images,) = self._pipeline.share_outputs(stream)  # without a stream it would wait for the GPU
+            self._pipeline.release_outputs()  # these stay valid as long as they are held
+            self._under_way.popleft()
+            self._ask(coming)
+        except BaseException as error:
+            self._end()  # it does nothing more after a failure; after an interruption nobody knows what it gives next
+            if isinstance(error, RuntimeError):  # DALI does not say which sample
+                refuse_undecodable(self.config.variant, self.info, self.config.split)
+            raise
+        return images
+
+    def _ask(self, coming: Iterator[_Run]) -> None:
+        """Give DALI runs until it has enough."""
+        while len(self._under_way) < RUNS_AHEAD and (run := next(coming, None)) is not None:
+            self._source.inputs = inputs = self._inputs(run)
+            if self._pipeline is None:
+                self._pipeline = self._built()
+            self._under_way.append((run, inputs))
+            self._pipeline.reset()  # it has been told that there is nothing more
+            self._pipeline.schedule_run()
+
+    def _forget(self) -> None:
+        """Wait for the runs under way, which read from the maps, and drop what they give."""
+        self._under_way.clear()
+        try:
+            while self._pipeline is not None:
+                self._pipeline.share_outputs()
+                self._pipeline.release_outputs()
+        except StopIteration:
+            return  # there are no more
+        except RuntimeError:  # what is wrong with an image is said when its time comes
+            self._pipeline = None
+
+    def _end(self) -> None:
+        self._forget()
+        self._pipeline = None
+
+    def _inputs(self, run: _Run) -> tuple[Any, ...]:
+        """The JPEGs of a run and, where DALI draws, their matrices."""
+        if self._images is None:
+            raise ValueError("the loader is closed")
+        jpegs = self._images.jpegs(run.place_n)
+        if self.config.policy is None or not self.drawn:
+            return (jpegs,)
+        rows = self._row_N[run.place_n]
+        return jpegs, warp_matrices(self.config.policy, self.config.seed, run.epoch, rows, self.info.size_px)
+
+    def _built(self) -> Any:
         config = self.config
-        order = np.arange(len(self._shards))
-        if config.train:
-            order = epoch_rng(config.seed, epoch, purpose=0).permutation(order)
-        names = [self._shards[i].name for i in order]
         on_gpu = self._device.type == "cuda"
         pipeline = _pipeline(
-            tars=[str(tar_path(config.variant, name)) for name in names],
-            indexes=[str(index_path(config.variant, name)) for name in names],
-            shuffle=config.train,
-            rank=config.rank,
-            world_size=config.world_size,
+            source=self._source,
             image_type=IMAGE_TYPES[self.info.channels],
             on_gpu=on_gpu,
-            size_px=self.info.size_px,
-            policy=config.policy if self.drawn else None,
+            warps=bool(self.drawn),
             batch_size=config.batch * self._batches_at_once,
-            prefetch_queue_depth=min(RUNS_AHEAD, self._runs()),
+            prefetch_queue_depth=RUNS_AHEAD,
             num_threads=max(1, config.workers),
             device_id=(self._device.index or 0) if on_gpu else None,
-            seed=int(epoch_rng(config.seed, epoch, purpose=1).integers(2**31)),
         )
         pipeline.build()
         return pipeline
 
-    def _batches(self, outputs: tuple[Any, Any, Any], epoch: int, first: int, consumed: int) -> Iterator[Batch]:
-        """Deal out what one run of the pipeline gave, from batch `first` on, less what was consumed and the padding.
-
-        torch shares the images' memory with DALI.
-        """
+    def _batches(self, run: _Run, images: Any) -> Iterator[Batch]:
+        """Deal out what a run gave; torch shares the images' memory with DALI."""
         size = self.config.batch
-        img_NCHW = from_dlpack(outputs[0].as_tensor()).permute(0, 3, 1, 2)
-        host_label_N = np.asarray(outputs[1].as_tensor()).reshape(-1).astype(np.int64) - ord("0")
-        host_row_N = np.asarray(outputs[2].as_tensor()).view("<i8").reshape(-1).astype(np.int64)
-        label_N, row_N = upload(host_label_N, self._device), upload(host_row_N, self._device)
-        for step in range(max(first, consumed), min(first + self._batches_at_once, len(self))):
-            start = (step - first) * size
-            part = slice(start, start + min(size, self._share.samples - step * size))
-            state = LoaderState(epoch, step + 1)
-            yield Batch(img_NCHW[part], label_N[part], row_N[part], host_row_N[part], state)
+        host_row_n = self._row_N[run.place_n]
+        img_nCHW = from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
+        label_n, row_n = upload(self._label_N[run.place_n], self._device), upload(host_row_n, self._device)
+        for start in range(0, len(host_row_n), size):
+            part = slice(start, start + size)
+            state = LoaderState(run.epoch, run.step + start // size + 1)
+            yield Batch(img_nCHW[part], label_n[part], row_n[part], host_row_n[part], state)
+
+
+def warp_matrices(policy: Policy, seed: int, epoch: int, row_n: NDArray[np.int64], size_px: int) -> NDArray[np.float32]:
+    """The part of each image's geometry that DALI does, by the policy's own draws.
+
+    Returns:
+        float32 [n, 2, 3], from output to input, in pixels from the image's corner, as `fn.warp_affine` has it.
+    """
+    others = [operation.name for operation in policy.operations if operation.name not in DRAWN_BY_DALI]
+    drawn = draw(policy, seed, epoch, row_n, skip=others)
+    matrix_n33 = in_pixels(sampling_matrices(drawn, len(row_n), size_px, size_px), size_px, size_px)
+    matrix_n23 = matrix_n33[:, :2]
+    matrix_n23[:, :, 2] += 0.5 - 0.5 * matrix_n23[:, :, :2].sum(2)
+    return matrix_n23.astype(np.float32)
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
-def _pipeline(
-    *,
-    tars: list[str],
-    indexes: list[str],
-    shuffle: bool,
-    rank: int,
-    world_size: int,
-    image_type: Any,
-    on_gpu: bool,
-    size_px: int,
-    policy: Policy | None,
-) -> tuple[Any, Any, Any]:
-    members: Any = fn.readers.webdataset(
-        paths=tars,
-        index_paths=indexes,
-        ext=["jpg", "cls", "row"],
-        missing_component_behavior="error",
-        random_shuffle=shuffle,
-        initial_fill=SHUFFLE_BUFFER,
-        shard_id=rank,
-        num_shards=world_size,
-        pad_last_batch=True,
-        name="records",
+def _pipeline(*, source: _Source, image_type: Any, on_gpu: bool, warps: bool) -> Any:
+    jpeg, *matrix = fn.external_source(
+        source=source,
+        num_outputs=1 + warps,
+        no_copy=True,
+        dtype=[types.UINT8, types.FLOAT][: 1 + warps],
+        ndim=[1, 2][: 1 + warps],
     )
-    jpeg, label, row = members
     img = fn.decoders.image(jpeg, device="mixed" if on_gpu else "cpu", output_type=image_type)
-    return img if policy is None else _warped(img, policy, size_px), label, row
-
-
-def _warped(img: Any, policy: Policy, size_px: int) -> Any:
-    """Mirror, zoom and shift each image about its centre, by the policy's ranges; edges are extended."""
-    group = next(group for group in policy.groups if group.name == "geometry")
-    operations = {operation.name: operation for operation in group.operations}
-    acts = fn.random.coin_flip(probability=group.probability)
-
-    def takes(name: str) -> Any:
-        """1.0 where an image takes the operation, else 0.0."""
-        return acts * fn.random.coin_flip(probability=operations[name].chance) * 1.0
-
-    def drawn(name: str, neutral: float) -> list[Any]:
-        """A value for each range of the operation, `neutral` where an image does not take it."""
-        taken = takes(name)
-        ranges = [[drawn.low, drawn.high] for drawn in operations[name].ranges]
-        return [neutral + taken * (fn.random.uniform(range=limits) - neutral) for limits in ranges]
-
-    (zoom,) = drawn("scale", 1.0)
-    mirror = 1.0 - 2.0 * takes("flip")
-    shift_px = fn.stack(*drawn("translation", 0.0)) * size_px
-    matrix = fn.transforms.scale(scale=fn.stack(mirror * zoom, zoom), center=[size_px / 2] * 2)
-    matrix = fn.transforms.translation(matrix, offset=shift_px)
-    return fn.warp_affine(img, matrix=matrix, inverse_map=False, interp_type=types.INTERP_LINEAR)
+    return fn.warp_affine(img, matrix=matrix[0], interp_type=types.INTERP_LINEAR) if warps else img

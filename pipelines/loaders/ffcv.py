@@ -4,7 +4,7 @@ FFCV 1.0.2 is built by hand and wants older versions of torch and numpy, so it l
 image field takes no gray, so pixels are stored decoded, as an array field.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipelines.errors import InputError
 from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.loaders.cache import decoded_bytes, kept_in_cache
-from pipelines.records import DatasetInfo, ShardReader, refuse_undecodable
+from pipelines.records import DatasetInfo, SplitReader, refuse_undecodable
 
 BETON: Final = ".beton"
 PAGE_BYTES: Final = 2**23
@@ -92,18 +92,14 @@ class FfcvLoader(Loader):
 class _Decoded:
     """A split as FFCV's writer wants it: indexed, decoded; opened anew in each of its processes."""
 
-    def __init__(self, variant: Path, info: DatasetInfo, shards: Sequence[str]) -> None:
-        self._info = info
-        self._readers = [ShardReader(variant, name) for name in shards]
-        self._at = [(reader, position) for reader in self._readers for position in range(len(reader))]
+    def __init__(self, images: SplitReader) -> None:
+        self._images = images
 
     def __len__(self) -> int:
-        return len(self._at)
+        return len(self._images)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int, int]:
-        reader, position = self._at[index]
-        sample = reader.read(position)
-        img_HWC = reader.decode(position, self._info)
+    def __getitem__(self, place: int) -> tuple[NDArray[np.uint8], int, int]:
+        sample, img_HWC = self._images.read(place), self._images.decode(place)
         return np.ascontiguousarray(img_HWC.transpose(2, 0, 1)), sample.label, sample.row
 
 
@@ -118,7 +114,7 @@ def write_beton(path: Path, variant: Path, info: DatasetInfo, split: str) -> int
     from ffcv.writer import DatasetWriter
 
     refuse_undecodable(variant, info, split)  # ffcv's writer would wait for a failed sample for ever
-    samples = _Decoded(variant, info, [shard.name for shard in info.split_shards(split)])
+    samples = _Decoded(SplitReader(variant, info, split))
     image = NDArrayField(np.dtype("uint8"), (info.channels, info.size_px, info.size_px))
     writer = DatasetWriter(str(path), {"image": image, "label": IntField(), "row": IntField()}, num_workers=1)
     writer.from_indexed_dataset(samples, shuffle_indices=False)

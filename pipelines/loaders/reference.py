@@ -3,32 +3,22 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.errors import InputError
 from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
-from pipelines.records import DatasetInfo, ShardReader, refuse_undecodable
+from pipelines.records import DatasetInfo, SplitReader, refuse_undecodable
 
 
-class ShardedImages(Dataset[tuple[torch.Tensor, int, int]]):
-    """All samples of one split, by position: (uint8 C x H x W, label, manifest row)."""
+class DecodedImages(Dataset[tuple[torch.Tensor, int, int]]):
+    """The samples of a split by place: (uint8 C x H x W, label, manifest row)."""
 
-    def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
-        shards = [shard for shard in info.split_shards(config.split) if shard.samples]
-        self.info = info
-        self.readers = [ShardReader(config.variant, shard.name) for shard in shards]
-        self.ends = np.cumsum([shard.samples for shard in shards])
+    def __init__(self, images: SplitReader) -> None:
+        self._images = images
 
-    def __len__(self) -> int:
-        return int(self.ends[-1])
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int, int]:
-        shard = int(np.searchsorted(self.ends, index, side="right"))
-        reader = self.readers[shard]
-        position = index - int(self.ends[shard]) + len(reader)
-        sample, img_HWC = reader.read(position), reader.decode(position, self.info)
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, int, int]:
+        sample, img_HWC = self._images.read(place), self._images.decode(place)
         return torch.from_numpy(img_HWC).permute(2, 0, 1), sample.label, sample.row
 
 
@@ -37,11 +27,11 @@ class ReferenceLoader(Loader):
 
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
         super().__init__(config, info, Share.of(config, info))
-        self._images = ShardedImages(config, info)
+        self._images = SplitReader(config.variant, info, config.split)
         self._batches: list[list[int]] = []
         workers = min(config.workers, len(self))
         self._loader: DataLoader[Any] | None = DataLoader(
-            self._images,
+            DecodedImages(self._images),
             batch_sampler=self._batches,  # filled anew each epoch: the workers take seconds to start, and stay
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -75,5 +65,4 @@ class ReferenceLoader(Loader):
     def close(self) -> None:
         """End the workers, and let go of the shards."""
         self._loader = None
-        for reader in self._images.readers:
-            reader.close()
+        self._images.close()

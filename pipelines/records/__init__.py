@@ -10,6 +10,7 @@ from pipelines.records.format import (
     info_sha256,
     merge_infos,
     read_info,
+    read_labels,
     read_manifest,
     read_table,
     tar_path,
@@ -27,7 +28,7 @@ from pipelines.records.places import (
     sha256,
     write_atomically,
 )
-from pipelines.records.reader import ShardReader
+from pipelines.records.reader import ShardReader, SplitReader
 from pipelines.records.verify import find_faults, is_as_written, refuse_damaged, refuse_undecodable
 from pipelines.records.writer import write_shard
 
@@ -37,6 +38,7 @@ __all__ = [
     "Sample",
     "ShardInfo",
     "ShardReader",
+    "SplitReader",
     "alone",
     "decode_jpeg",
     "describe",
@@ -50,6 +52,7 @@ __all__ = [
     "merge_infos",
     "place",
     "read_info",
+    "read_labels",
     "read_manifest",
     "read_table",
     "refuse_damaged",

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pipelines.errors import InputError
 from pipelines.records.places import sha256, write_atomically
@@ -192,6 +193,13 @@ def info_sha256(folder: Path) -> str:
 def read_manifest(folder: Path) -> pl.DataFrame:
     """The manifest: columns row, key, label, split, status ("kept" or "dropped"), reason, shard, position and more."""
     return read_table(folder / MANIFEST_NAME)
+
+
+def read_labels(folder: Path, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The manifest's label and row of every sample of a split, in stored order: two of int64 `N`."""
+    kept = read_manifest(folder).filter(pl.col("split") == split, pl.col("status") == "kept").sort("shard", "position")
+    label_N, row_N = (kept[name].cast(pl.Int64).to_numpy(writable=True) for name in ("label", "row"))
+    return label_N, row_N
 
 
 def tar_path(folder: Path, name: str) -> Path:

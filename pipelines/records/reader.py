@@ -1,4 +1,4 @@
-"""Reads samples of one shard at random, through its index, from a memory map."""
+"""Reads samples of one shard, or of all shards of a split, at random, through their indexes, from memory maps."""
 
 import json
 from collections.abc import Iterator
@@ -15,11 +15,14 @@ from pipelines.records.jpeg import decode_jpeg
 from pipelines.records.places import is_local
 from pipelines.records.writer import INDEX_HEADER
 
-Spans = dict[str, tuple[int, int]]
+Spans = dict[str, NDArray[np.int64]]
 
 
-def read_index(path: Path) -> list[Spans]:
-    """The members of each sample of a DALI index, as `{extension: (offset, size)}` in bytes.
+def read_index(path: Path) -> Spans:
+    """Where the members of the samples of a DALI index lie.
+
+    Returns:
+        `{extension: int64 [samples, 2]}`: offset and size in bytes.
 
     Raises:
         InputError: the file is not such an index.
@@ -27,21 +30,20 @@ def read_index(path: Path) -> list[Spans]:
     try:
         head, *lines = path.read_text(encoding="ascii").splitlines()
         version, count = head.split()
-        spans = [_spans(line.split(" ")) for line in lines]
-    except (ValueError, OSError) as error:
+        fields = np.array([line.split(" ") for line in lines], dtype=str).reshape(-1, len(MEMBERS), 4)
+        spans = fields[:, :, 1:3].astype(np.int64)
+    except (ValueError, OverflowError, OSError) as error:
         raise InputError(f"{path} is not a DALI index ({error}): make the records again") from None
-    if version != INDEX_HEADER or int(count) != len(spans) or any(tuple(span) != MEMBERS for span in spans):
+    if version != INDEX_HEADER or count != str(len(spans)) or (fields[:, :, 0] != MEMBERS).any():
         raise InputError(f"{path} does not list {count} samples of {', '.join(MEMBERS)}: make the records again")
-    return spans
-
-
-def _spans(fields: list[str]) -> Spans:
-    return {fields[i]: (int(fields[i + 1]), int(fields[i + 2])) for i in range(0, len(fields), 4)}
+    return {extension: np.ascontiguousarray(spans[:, i]) for i, extension in enumerate(MEMBERS)}
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:
     """The file's bytes: a memory map, or in memory if it lies in an object store."""
-    return np.memmap(path, np.uint8, mode="r") if is_local(path) else np.frombuffer(path.read_bytes(), np.uint8)
+    if not is_local(path):
+        return np.frombuffer(path.read_bytes(), np.uint8)
+    return np.asarray(np.memmap(path, np.uint8, mode="r"))  # of which a part is made in a tenth of a memmap's time
 
 
 class ShardReader:
@@ -50,14 +52,14 @@ class ShardReader:
     def __init__(self, folder: Path, name: str) -> None:
         self._origin = (folder, name)
         self.spans = read_index(index_path(folder, name))
-        self._bytes = _mapped(tar_path(folder, name))
+        self.mapped = _mapped(tar_path(folder, name))
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         """A copy in another process maps the file again instead of carrying its bytes."""
         return type(self), self._origin
 
     def __len__(self) -> int:
-        return len(self.spans)
+        return len(self.spans["jpg"])
 
     def __iter__(self) -> Iterator[Sample]:
         return (self.read(i) for i in range(len(self)))
@@ -72,12 +74,12 @@ class ShardReader:
 
     def close(self) -> None:
         """Drop the memory map."""
-        self._bytes = np.empty(0, np.uint8)  # the last reference goes, and the map with it
+        self.mapped = np.empty(0, np.uint8)  # the last reference goes, and the map with it
 
     def member(self, position: int, extension: str) -> bytes:
         """The bytes of one member of the sample at `position`."""
-        offset, size = self.spans[position][extension]
-        return self._bytes[offset : offset + size].tobytes()
+        offset, size = self.spans[extension][position]
+        return self.mapped[offset : offset + size].tobytes()
 
     def decode(self, position: int, info: DatasetInfo) -> NDArray[np.uint8]:
         """The image of the sample at `position`, uint8 `H x W x C` as `info` states it.
@@ -106,3 +108,53 @@ class ShardReader:
             row=int.from_bytes(self.member(position, "row"), "little", signed=True),
             meta=meta,
         )
+
+
+class SplitReader:
+    """All samples of one split by their places in stored order: `len`, `read(i)`, `decode(i)`, `jpegs`."""
+
+    def __init__(self, folder: Path, info: DatasetInfo, split: str) -> None:
+        self._origin = (folder, info, split)
+        self._info = info
+        self._shards = [ShardReader(folder, shard.name) for shard in info.split_shards(split)]
+        sizes = [len(shard) for shard in self._shards]
+        self._shard_N = np.repeat(np.arange(len(sizes)), sizes)
+        self._first_S = np.cumsum([0, *sizes])
+        self._span_N2 = np.concatenate([shard.spans["jpg"] for shard in self._shards] or [np.empty((0, 2), np.int64)])
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, DatasetInfo, str]]:
+        """A copy in another process maps the files again."""
+        return type(self), self._origin
+
+    def __len__(self) -> int:
+        return len(self._shard_N)
+
+    def close(self) -> None:
+        """Drop the memory maps."""
+        for shard in self._shards:
+            shard.close()
+
+    def jpegs(self, place_n: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
+        """The encoded images at these places, where they lie in the maps: valid until closed."""
+        maps = [shard.mapped for shard in self._shards]
+        start_n, size_n = self._span_N2[place_n].T
+        ends = zip(self._shard_N[place_n].tolist(), start_n.tolist(), (start_n + size_n).tolist(), strict=True)
+        return [maps[shard][start:stop] for shard, start, stop in ends]
+
+    def read(self, place: int) -> Sample:
+        """The whole sample at this place."""
+        shard, position = self._at(place)
+        return shard.read(position)
+
+    def decode(self, place: int) -> NDArray[np.uint8]:
+        """The image at this place, as `ShardReader.decode` gives it.
+
+        Raises:
+            InputError: as there.
+        """
+        shard, position = self._at(place)
+        return shard.decode(position, self._info)
+
+    def _at(self, place: int) -> tuple[ShardReader, int]:
+        shard = int(self._shard_N[place])
+        return self._shards[shard], int(place - self._first_S[shard])

@@ -1,16 +1,20 @@
-"""What DALI's pipeline draws itself on a GPU, tried with its CPU operators: by the policy's own table."""
+"""One pipeline for all epochs; and what it does of the policy on a GPU, tried with DALI's CPU operators."""
 
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from nvidia.dali import Pipeline
 
 from pipelines.augment import DRAWN_BY_DALI, LIGHT, STRONG, Policy
+from pipelines.augment.online import OnlinePolicy
 from pipelines.loaders import Batch, LoaderConfig, dali, open_loader
 from pipelines.loaders.dali import DaliLoader
 from pipelines.records import encode_jpeg
-from tests.conftest import make_records
+from tests.conftest import assert_alike, make_records
 
 SIZE_PX = 128
 RANGES = {operation.name: operation.ranges for operation in STRONG.operations}
@@ -30,10 +34,10 @@ def _on_the_cpu_in_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 48)
 
 
-def batches(records: Path, consumed: int = 0, **changes: object) -> list[Batch]:
+def batches(records: Path, consumed: int = 0, drawn: frozenset[str] = DRAWN_BY_DALI, **changes: object) -> list[Batch]:
     settings = {"split": "train", "train": True, "policy": STRONG} | changes
     with open_loader(LoaderConfig(variant=records, batch=24, **settings)) as loader:  # type: ignore[arg-type]
-        assert loader.drawn == (DRAWN_BY_DALI if settings["train"] else frozenset())
+        assert loader.drawn == drawn
         loader.set_epoch(1, consumed=consumed)
         return list(loader)
 
@@ -70,15 +74,30 @@ def test_a_resumed_epoch_repeats_the_draws(tmp_path: Path, monkeypatch: pytest.M
         assert all(torch.equal(a.img_BCHW, b.img_BCHW) for a, b in zip(again, whole[consumed:], strict=True))
 
 
-@pytest.mark.parametrize("early", [set(), {"cpu"}], ids=["at the end", "early"])
-def test_the_next_epoch_that_was_begun_is_the_one_asked_for(
-    early: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_draws_are_those_the_policy_would_have_made_of_the_same_rows(tmp_path: Path) -> None:
+    """But at the edges, which DALI extends and the policy mirrors."""
+    made = make_records(tmp_path / "smooth", per_split={"train": 96}, size_px=SIZE_PX)
+    plain = {
+        row: image
+        for batch in batches(made, policy=None, drawn=frozenset())
+        for row, image in zip(batch.host_rows_B.tolist(), batch.img_BCHW, strict=True)
+    }
+    others = {operation.name for operation in STRONG.operations} - DRAWN_BY_DALI
+    alone = OnlinePolicy(STRONG, seed=7, skip=others)
+    middle = slice(SIZE_PX // 4, -SIZE_PX // 4)
+    for batch in batches(made, seed=7):
+        before = torch.stack([plain[row] for row in batch.host_rows_B.tolist()])
+        expected = alone(before, batch.host_rows_B, batch.state.epoch)[:, :, middle, middle] * 255
+        off = (batch.img_BCHW[:, :, middle, middle] - expected).abs()
+        assert off.max() < 1.01
+        assert (before[:, :, middle, middle] - expected).abs().mean() > 5
+
+
+def test_the_next_epoch_that_was_begun_is_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs in their order take up what the one before began; others do not; each is as if it were the first."""
-    monkeypatch.setattr(dali, "BUILT_EARLY_ON", early)
     made = ramps(tmp_path, 1, monkeypatch)
     config = LoaderConfig(variant=made, split="train", batch=24, train=True, policy=STRONG)
-    asked = [(1, 0), (2, 0), (2, 0), (3, 2), (1, 0), (5, 0)]
+    asked = [(1, 0), (2, 0), (2, 0), (3, 2), (1, 0), (5, 4), (5, 0), (6, 1)]
     with open_loader(config) as one:
         for epoch, consumed in asked:
             one.set_epoch(epoch, consumed=consumed)
@@ -92,40 +111,70 @@ def test_the_next_epoch_that_was_begun_is_the_one_asked_for(
                 assert torch.equal(mine.img_BCHW, theirs.img_BCHW)
 
 
-def test_evaluation_keeps_its_pipeline_and_gives_every_row_again(
-    records: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("train", [True, False])
+def test_one_pipeline_serves_all_epochs_also_those_left_in_the_middle(
+    records: Path, train: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """23 images in runs of 8; an epoch that is left in the middle is begun anew."""
     monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 8)
     built = []
-    build = DaliLoader._build
-    monkeypatch.setattr(DaliLoader, "_build", lambda self, epoch: built.append(epoch) or build(self, epoch))
-    config = LoaderConfig(variant=records, split="test", batch=4, train=False)
-    with open_loader(config) as loader:
+    build = DaliLoader._built
+    monkeypatch.setattr(DaliLoader, "_built", lambda self: built.append(self) or build(self))
+    config = LoaderConfig(variant=records, split="test", batch=4, train=train, drop_last=False)
+    with open_loader(config) as loader, open_loader(replace(config, kind="reference", workers=0)) as plain:
+        for epoch, consumed, taken in [(0, 0, 6), (1, 0, 3), (1, 3, 6), (0, 0, 1), (4, 2, 2), (5, 0, 6), (5, 0, 6)]:
+            assert_alike(loader, plain, epoch=epoch, consumed=consumed, taken=taken)
+    assert len(built) == 1
 
-        def epoch(number: int) -> list[tuple[list[int], torch.Tensor]]:
-            loader.set_epoch(number)
-            return [(batch.host_rows_B.tolist(), batch.img_BCHW.clone()) for batch in loader]
 
-        first = epoch(0)
-        assert sum(len(rows) for rows, _ in first) == 23
-        for number in (1, 2, 2):
-            again = epoch(number)
-            assert [rows for rows, _ in again] == [rows for rows, _ in first]
-            assert all(torch.equal(mine, theirs) for (_, mine), (_, theirs) in zip(again, first, strict=True))
-        assert built == [0]
-        loader.set_epoch(3, consumed=4)
-        assert [batch.host_rows_B.tolist() for batch in loader] == [rows for rows, _ in first[4:]]
-        next(iter(loader))
-        assert [rows for rows, _ in epoch(4)] == [rows for rows, _ in first]
-    assert built == [0, 4]
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_after_an_interruption_images_and_rows_still_belong_together(
+    records: Path, handed_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes at the third run, before or after DALI has handed over its images."""
+    monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 4)
+    share_outputs, runs = Pipeline.share_outputs, count()
+
+    def interrupted(pipeline: Pipeline, *rest: object) -> object:
+        stops = next(runs) == 2
+        outputs = share_outputs(pipeline, *rest) if handed_over or not stops else None
+        if stops:
+            raise KeyboardInterrupt
+        return outputs
+
+    monkeypatch.setattr(Pipeline, "share_outputs", interrupted)
+    config = LoaderConfig(variant=records, split="train", batch=4, train=True)
+    with open_loader(config) as loader, open_loader(replace(config, kind="reference", workers=0)) as plain:
+        with pytest.raises(KeyboardInterrupt):
+            list(loader)
+        assert_alike(loader, plain, epoch=0, consumed=2)
+
+
+def test_two_iterations_at_once_are_refused(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 4)
+    with (
+        open_loader(LoaderConfig(variant=records, split="train", batch=4, train=True)) as loader,
+        pytest.raises(ValueError, match="another iteration of this loader has begun"),
+    ):
+        for _ in zip(loader, loader, strict=True):
+            pass
+
+
+def test_a_closed_loader_says_so(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 4)
+    with open_loader(LoaderConfig(variant=records, split="train", batch=4, train=True)) as loader:
+        begun = iter(loader)
+        next(begun)
+    with pytest.raises(ValueError, match="closed"):
+        list(begun)
+    with pytest.raises(ValueError, match="closed"):
+        list(loader)
 
 
 def test_nothing_is_drawn_in_evaluation_or_without_a_policy_that_has_it_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = ramps(tmp_path, 1, monkeypatch)
-    plain = batches(made, split="test", train=False)[0].img_BCHW
+    plain = batches(made, split="test", train=False, drawn=frozenset())[0].img_BCHW
     assert all(torch.equal(plain[0], other) for other in plain)
     shortened = Policy(name="light", groups=LIGHT.groups[1:])
     with open_loader(LoaderConfig(variant=made, split="train", batch=24, train=True, policy=shortened)) as loader:

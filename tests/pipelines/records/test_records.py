@@ -4,6 +4,8 @@ import errno
 import hashlib
 import json
 import os
+import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -21,20 +23,24 @@ from pipelines.errors import InputError
 from pipelines.records import (
     Sample,
     ShardReader,
+    SplitReader,
     decode_jpeg,
     encode_jpeg,
     find_faults,
     index_path,
     read_info,
+    read_labels,
     read_manifest,
     tar_path,
     write_atomically,
     write_shard,
 )
 from pipelines.records.format import KEY, MEMBERS
+from pipelines.records.reader import read_index
 from pipelines.records.writer import tar_header
 from tests.conftest import make_records
 
+INDEX_LINE = "jpg 512 9 a.jpg cls 1536 1 a.cls row 2560 8 a.row json 3584 20 a.json"
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
 
 
@@ -47,6 +53,47 @@ def test_a_shard_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert info.tar_sha256 == hashlib.sha256((tmp_path / "train-00000.tar").read_bytes()).hexdigest()
     pixels = np.concatenate([decode_jpeg(sample.jpeg).ravel() for sample in samples]).astype(int)
     assert (info.pixel_sum, info.pixel_square_sum) == ([pixels.sum()], [(pixels**2).sum()])
+
+
+def test_a_split_reads_as_its_shards_one_behind_the_other(records: Path) -> None:
+    info = read_info(records)
+    stored = [sample for shard in info.split_shards("train") for sample in ShardReader(records, shard.name)]
+    images = SplitReader(records, info, "train")
+    assert len(images) == len(stored) == 47
+    copy = pickle.loads(pickle.dumps(images))
+    places = np.array([46, 0, 9, 10, 31, 0])
+    found = images.jpegs(places)
+    for place, jpeg in zip(places.tolist(), found, strict=True):
+        assert jpeg.tobytes() == stored[place].jpeg
+        assert images.read(place) == copy.read(place) == stored[place]
+        assert np.array_equal(images.decode(place)[:, :, 0], decode_jpeg(stored[place].jpeg))
+    label_N, row_N = read_labels(records, "train")
+    assert label_N.tolist() == [sample.label for sample in stored]
+    assert row_N.tolist() == [sample.row for sample in stored]
+    images.close()
+    assert len(SplitReader(make_records(records.parent / "no-val", per_split={"train": 8}), info, "none")) == 0
+
+
+NO_LINE = st.text(st.characters(codec="ascii", exclude_characters=" \n"), min_size=1)
+
+
+@given(st.lists(st.just(INDEX_LINE) | NO_LINE, min_size=1), st.integers(-1, 1))
+def test_what_is_no_index_is_refused_in_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], more: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.idx"
+    text = "\n".join([f"v1.2 {len(lines) + more}", *lines])
+    if more == 0 and set(lines) == {INDEX_LINE}:
+        text += f"\n{INDEX_LINE.replace('cls', 'txt')}"
+    path.write_bytes(text.encode())
+    with pytest.raises(InputError, match=re.escape(f"{path} ")):
+        read_index(path)
+
+
+def test_an_index_of_nothing_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "empty.idx"
+    path.write_text("v1.2 0\n")
+    assert [len(span) for span in read_index(path).values()] == [0] * len(MEMBERS)
 
 
 def test_our_index_is_the_one_dali_would_write(records: Path, tmp_path: Path) -> None:
