@@ -76,31 +76,47 @@ def pack(img_NHW: Tensor, out: Tensor) -> None:
     out.copy_(upper[..., :-1] | upper[..., 1:] << 8 | lower[..., :-1] << 16 | lower[..., 1:] << 24)
 
 
+def lines(matrix_N33: Tensor, height_px: int, *, perspective: bool) -> tuple[Tensor, Tensor]:
+    """What places in the image are made of: how far one moves with each column, and where each row begins.
+
+    Args:
+        matrix_N33: float32, in pixels, what `in_pixels` gives.
+        height_px: of the image.
+        perspective: as in `warp`.
+
+    Returns:
+        float32 [N, K] and [N, K, height_px] of x, y and, with perspective, what they are divided by.
+    """
+    matrix_NK3 = matrix_N33[:, : 3 if perspective else 2]
+    y_H = torch.arange(height_px, dtype=torch.float32, device=matrix_N33.device)
+    return matrix_NK3[:, :, 0].contiguous(), matrix_NK3[:, :, 1, None] * y_H + matrix_NK3[:, :, 2, None]
+
+
 def warp_packed(
-    packed_NHW: Tensor, matrix_N33: Tensor, gain_N: Tensor, shift_N: Tensor, out: Tensor, *, perspective: bool
+    packed_NHW: Tensor, step_NK: Tensor, first_NKH: Tensor, x_W: Tensor, gain_N: Tensor, shift_N: Tensor, out: Tensor
 ) -> None:
-    """What `warp` does to images that `pack` packed, and clip(gain x img / 255 + shift) of it.
+    """What `warp` does to images that `pack` packed, and clip(gain x img + shift) of it.
 
     Written for a compiler: torch.compile makes slow code of grid_sample on a CPU, and so it does of gathers of single
-    bytes, of linspace and of lerp. Places more than an image's side outside of it may be mirrored otherwise. Whatever a
-    matrix says, only the image is read.
+    bytes, of linspace and of lerp; and it computes what belongs to a row or a column anew for every few pixels. Places
+    more than an image's side outside of it may be mirrored otherwise. Whatever the lines say, only the image is read.
 
     Args:
         packed_NHW: int32 [N, H - 1, W - 1].
-        matrix_N33: float32, in pixels, what `in_pixels` gives.
-        gain_N: float32.
+        step_NK: float32, see `lines`.
+        first_NKH: float32, see `lines`.
+        x_W: float32, 0 to W - 1.
+        gain_N: float32, of a byte.
         shift_N: float32, in 0..1.
         out: float32 [N, H, W] 0..1, written.
-        perspective: as in `warp`.
     """
     images, height_px, width_px = out.shape
-    device = out.device
-    x_W, y_H1 = torch.arange(width_px, device=device), torch.arange(height_px, device=device)[:, None]
-    planes = [
-        row_3N11[0] * x_W + (row_3N11[1] * y_H1 + row_3N11[2])
-        for row_3N11 in matrix_N33.permute(1, 2, 0)[..., None, None]
-    ]
-    x_NHW, y_NHW = (plane / planes[2] for plane in planes[:2]) if perspective else planes[:2]
+    x_NHW, y_NHW, *divisor = (
+        step_N[:, None, None] * x_W + first_NH[:, :, None]
+        for step_N, first_NH in zip(step_NK.unbind(1), first_NKH.unbind(1), strict=True)
+    )
+    for divisor_NHW in divisor:
+        x_NHW, y_NHW = x_NHW / divisor_NHW, y_NHW / divisor_NHW
 
     def places(px_NHW: Tensor, last_px: int) -> tuple[Tensor, Tensor]:
         """The pixel before each place, and the way to the next; mirrored at the first and the last pixel's centre."""
@@ -111,13 +127,14 @@ def warp_packed(
     column_NHW, right_NHW = places(x_NHW, width_px - 1)
     row_NHW, down_NHW = places(y_NHW, height_px - 1)
     index_type = torch.int32 if packed_NHW.numel() < 2**31 else torch.int64
-    first_N11 = torch.arange(images, device=device, dtype=index_type)[:, None, None] * packed_NHW[0].numel()
+    first_N11 = torch.arange(images, device=out.device, dtype=index_type)[:, None, None] * packed_NHW[0].numel()
     four_NHW = packed_NHW.reshape(-1)[first_N11 + row_NHW * (width_px - 1) + column_NHW]
     upper, upper_next, lower, lower_next = ((four_NHW >> bits & WHITE).float() for bits in (0, 8, 16, 24))
     above = upper + (upper_next - upper) * right_NHW
     below = lower + (lower_next - lower) * right_NHW
     level_NHW = above + (below - above) * down_NHW
-    out.copy_((level_NHW * (gain_N * (1 / WHITE))[:, None, None] + shift_N[:, None, None]).relu().clamp(max=1))
+    toned_NHW = level_NHW * gain_N[:, None, None] + shift_N[:, None, None]
+    out.copy_(1 - (1 - toned_NHW.relu()).relu())  # clamp(0, 1) would look for nan
 
 
 class Warper:
@@ -190,7 +207,9 @@ class CompiledWarper(Warper):
         _, channels, height_px, width_px = img_BCHW.shape
         if channels > 1:
             tone_2B, matrix_B33 = tone_2B.repeat_interleave(channels, 1), matrix_B33.repeat_interleave(channels, 0)
-        (gain_N, shift_N), matrix_N33 = tone_2B, matrix_B33
+        gain_N, shift_N = tone_2B[0] / WHITE, tone_2B[1]
+        step_NK, first_NKH = lines(matrix_B33, height_px, perspective=perspective)
+        x_W = torch.arange(width_px, dtype=torch.float32, device=out.device)
         img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
         parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))
         size = parts[0].stop
@@ -199,9 +218,8 @@ class CompiledWarper(Warper):
             # The last part starts earlier, so that all have one size: another would be compiled anew.
             same = slice(part.stop - size, part.stop)
             self._pack(img_NHW[same], self._scratch)
-            self._warp(
-                self._scratch, matrix_N33[same], gain_N[same], shift_N[same], out_NHW[same], perspective=perspective
-            )
+            lined = self._scratch, step_NK[same], first_NKH[same], x_W
+            self._warp(*lined, gain_N[same], shift_N[same], out_NHW[same])
 
 
 def _kept(memory: Tensor, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -10,7 +10,7 @@ from torch._inductor import list_options
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
 from pipelines.augment.policy import STRONG
-from pipelines.augment.warp import OPTIONS, CompiledWarper, Warper, compiled, pack, warp, warp_packed
+from pipelines.augment.warp import OPTIONS, CompiledWarper, Warper, compiled, lines, pack, warp, warp_packed
 
 EAGER = partial(CompiledWarper, "eager")
 """The compiler's code run as it stands."""
@@ -88,7 +88,7 @@ def test_only_the_image_is_read_whatever_a_matrix_says(value: float, photos: Ten
     pack(photos[:, 0], packed)
     matrices = torch.eye(3).repeat(6, 1, 1)
     matrices[:, 0] = value
-    warp_packed(packed, matrices, *neutral(6), out, perspective=False)
+    warp_packed(packed, *lines(matrices, 96, perspective=False), torch.arange(96.0), *neutral(6), out)
 
 
 def test_torch_knows_the_options_of_every_backend() -> None:
@@ -133,6 +133,7 @@ def test_compiles_without_graph_breaks(photos: Tensor) -> None:
     for perspective in (True, False):
         out, expected = torch.empty(img.shape), torch.empty(img.shape)
         compiled = torch.compile(warp_packed, backend="aot_eager", fullgraph=True)
-        compiled(packed, matrices, *neutral(2), out, perspective=perspective)
-        warp_packed(packed, matrices, *neutral(2), expected, perspective=perspective)
+        given = packed, *lines(matrices, 16, perspective=perspective), torch.arange(16.0), *neutral(2)
+        compiled(*given, out)
+        warp_packed(*given, expected)
         assert torch.equal(out, expected)
