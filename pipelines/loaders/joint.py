@@ -31,8 +31,7 @@ from pipelines.records import merge_infos, read_manifest
 PASSES: Final = 2**10
 """Passes over a part that one epoch may hold."""
 PASS_STRIDE: Final = 2**22
-"""A part's epoch of pass k is the epoch + k times this: an epoch of one pass is followed by the next number, which a
-loader may have begun already."""
+"""A part's epoch of pass k is the epoch + k times this."""
 
 
 def open_joint(

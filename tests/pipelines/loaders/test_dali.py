@@ -93,8 +93,7 @@ def test_the_draws_are_those_the_policy_would_have_made_of_the_same_rows(tmp_pat
         assert (before[:, :, middle, middle] - expected).abs().mean() > 5
 
 
-def test_the_next_epoch_that_was_begun_is_the_one_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Epochs in their order take up what the one before began; others do not; each is as if it were the first."""
+def test_epochs_in_any_order_are_as_if_each_were_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = ramps(tmp_path, 1, monkeypatch)
     config = LoaderConfig(variant=made, split="train", batch=24, train=True, policy=STRONG)
     asked = [(1, 0), (2, 0), (2, 0), (3, 2), (1, 0), (5, 4), (5, 0), (6, 1)]
