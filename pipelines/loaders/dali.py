@@ -62,6 +62,7 @@ class DaliLoader(Loader):
     def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
         super().__init__(config, info, Share.of(config, info))
         self._device = torch.device(config.device)
+        self._shape = (info.size_px, info.size_px, info.channels)
         self._label_N, self._row_N = read_labels(config.variant, config.split)
         self._images: SplitReader | None = SplitReader(config.variant, info, config.split)
         self._batches_at_once = min(max(1, IMAGES_AT_ONCE // config.batch), len(self))
@@ -95,11 +96,11 @@ class DaliLoader(Loader):
         for step in range(consumed, len(self), self._batches_at_once):
             yield _Run(epoch, step, order[step * size : (step + self._batches_at_once) * size])
 
-    def _decoded(self, run: _Run, coming: Iterator[_Run]) -> Any:
-        """The images of a run, a list of DALI's, with those after it under way.
+    def _decoded(self, run: _Run, coming: Iterator[_Run]) -> torch.Tensor:
+        """The images of a run, [n, H, W, C] in memory of DALI's, with those after it under way.
 
         Raises:
-            InputError: one of them cannot be decoded; names it.
+            InputError: one of them cannot be decoded, or is of another size; names it.
         """
         stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
         try:
@@ -109,13 +110,16 @@ class DaliLoader(Loader):
             (images,) = self._pipeline.share_outputs(stream)  # without a stream it would wait for the GPU
             self._pipeline.release_outputs()  # these stay valid as long as they are held
             self._under_way.popleft()
+            img_nHWC = from_dlpack(images.as_tensor())
+            if img_nHWC.shape[1:] != self._shape:
+                raise RuntimeError(f"images of {tuple(img_nHWC.shape[1:])} where {self._shape} is stated")
             self._ask(coming)
         except BaseException as error:
             self._end()  # it does nothing more after a failure; after an interruption nobody knows what it gives next
             if isinstance(error, RuntimeError):  # DALI does not say which sample
                 refuse_undecodable(self.config.variant, self.info, self.config.split)
             raise
-        return images
+        return img_nHWC
 
     def _ask(self, coming: Iterator[_Run]) -> None:
         """Give DALI runs until it has enough."""
@@ -171,11 +175,10 @@ class DaliLoader(Loader):
         pipeline.build()
         return pipeline
 
-    def _batches(self, run: _Run, images: Any) -> Iterator[Batch]:
-        """Deal out what a run gave; torch shares the images' memory with DALI."""
+    def _batches(self, run: _Run, img_nHWC: torch.Tensor) -> Iterator[Batch]:
         size = self.config.batch
         host_row_n = self._row_N[run.place_n]
-        img_nCHW = from_dlpack(images.as_tensor()).permute(0, 3, 1, 2)
+        img_nCHW = img_nHWC.permute(0, 3, 1, 2)
         label_n, row_n = upload(self._label_N[run.place_n], self._device), upload(host_row_n, self._device)
         for start in range(0, len(host_row_n), size):
             part = slice(start, start + size)

@@ -161,6 +161,23 @@ def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path, kind: str, mon
         list(one)
 
 
+@pytest.mark.parametrize("others", [1, 8])
+def test_an_image_of_another_size_is_named(
+    tmp_path: Path, kind: str, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = encode_jpeg(np.zeros((16, 32), np.uint8))
+    left = iter(range(others))
+    monkeypatch.setattr(
+        "tests.conftest.encode_jpeg", lambda img: small if next(left, None) is not None else encode_jpeg(img)
+    )
+    made = make_records(tmp_path / "mixed", per_split={"train": 8})
+    with (
+        pytest.raises(InputError, match=r"train-00000\.tar, sample 0 \(key_0000\): an image of \(16, 32, 1\)"),
+        open_loader(config(made, kind, train=False, workers=2)) as one,
+    ):
+        list(one)
+
+
 def test_opening_and_closing_leaves_no_memory_and_no_handle(records: Path, kind: str) -> None:
     """What the C library keeps of freed memory comes and goes by 20 MiB, so it is asked to give that back first."""
     process, libc = psutil.Process(), ctypes.CDLL("libc.so.6")
