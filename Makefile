@@ -74,8 +74,9 @@ bench: $(READY)     ## measure this machine, every suite or one: [SUITE= QUICK=1
 	$(VENV)/bin/python -m benchmarks $(or $(SUITE),all) $(options)
 bench-report: $(READY) ## the performance section from all results, and the tables in docs: [RESULTS= OUT= LOCALE=pt]
 	$(VENV)/bin/python -m benchmarks report --write-docs 1 $(options)
-test: $(READY)      ## the test suite
+test: $(READY)      ## the test suite, on the CPU; where there is a GPU, what only it can show after that
 	$(VENV)/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@! command -v nvidia-smi > /dev/null || $(VENV)/bin/pytest -m gpu
 lint: $(READY)      ## formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .

@@ -29,9 +29,15 @@ LOADERS_ON_CUDA = [pytest.param(f"{kind}{ON_CUDA}", marks=pytest.mark.gpu) for k
 CLASSES = ("circle", "square", "cross")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """All tests run on the CPU, so that they ask the same of every machine; those of a GPU by `pytest -m gpu`."""
+    if config.getoption("markexpr") != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
+        pytest.skip("needs a CUDA device and pytest -m gpu")
 
 
 def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 10, size_px: int = 32) -> Path:
