@@ -227,7 +227,7 @@ class Share:
 
     @classmethod
     def of_samples(cls, config: LoaderConfig, samples: int) -> Self:
-        """Contiguous parts as DALI cuts them; in training all ranks take as many steps as the smallest part allows."""
+        """Contiguous parts of the order; in training all ranks take as many steps as the smallest part allows."""
         first, end = (samples * (config.rank + i) // config.world_size for i in (0, 1))
         if not config.train:
             return cls(first, end - first, -(-(end - first) // config.batch))
