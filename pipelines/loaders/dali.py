@@ -27,7 +27,7 @@ from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Sha
 from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
 IMAGES_AT_ONCE: Final = 512
-"""Images that one run of the pipeline decodes: a run has a cost of its own, some three milliseconds on a CPU."""
+"""Images that one run of the pipeline decodes: a run has a cost of its own, so that fewer at a time are slower."""
 RUNS_AHEAD: Final = 2
 """Runs under way while one is consumed."""
 DRAWS_ON: Final = {"cuda"}
