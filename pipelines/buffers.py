@@ -105,6 +105,11 @@ def give_back() -> None:
         malloc_trim(0)
 
 
+def current_stream(device: torch.device) -> torch.cuda.Stream | None:
+    """The CUDA stream that work on the device is put on now; None on a CPU, which has none."""
+    return torch.cuda.current_stream(device) if device.type == "cuda" else None
+
+
 def upload(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
     """A tensor of the array's values on the device; on a GPU by way of pinned memory, so that nobody waits."""
     tensor = torch.from_numpy(array)

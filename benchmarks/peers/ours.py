@@ -91,7 +91,9 @@ def _loaded(
         loader.set_epoch(epoch)
         for batch in loader:
             img_BCHW = batch.img_BCHW
-            yield img_BCHW if policy is None else policy(img_BCHW, batch.draw_keys_B, epoch), batch.label_B
+            if policy is not None:
+                img_BCHW = policy(img_BCHW, batch.draw_keys_B, epoch, coming_N=batch.coming_N)
+            yield img_BCHW, batch.label_B
 
     return batches, loader.close
 
@@ -103,9 +105,10 @@ def _in_memory(job: Job, policy: OnlinePolicy) -> Callable[[int], Iterator[Batch
     img_NCHW = torch.from_numpy(decoded).to(job.device)
 
     def batches(epoch: int) -> Iterator[Batch]:
-        for first in range(0, len(img_NCHW), job.batch):
-            img_BCHW = img_NCHW[first : first + job.batch]
-            yield policy(img_BCHW, np.arange(first, first + len(img_BCHW)), epoch), None
+        rows = np.arange(len(img_NCHW))
+        for start in range(0, len(rows), job.batch):
+            end = start + job.batch
+            yield policy(img_NCHW[start:end], rows[start:end], epoch, coming_N=rows[end:]), None
 
     return batches
 

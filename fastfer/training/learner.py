@@ -208,7 +208,7 @@ class Learner:
         """Augmented and standardised: what the network takes."""
         img_BCHW = batch.img_BCHW
         if self.policy is not None:
-            img_BCHW = self.policy(img_BCHW, batch.draw_keys_B, batch.state.epoch)
+            img_BCHW = self.policy(img_BCHW, batch.draw_keys_B, batch.state.epoch, coming_N=batch.coming_N)
         return replace(batch, img_BCHW=self.preprocessing(img_BCHW))
 
     def ran_on(self) -> dict[str, Any]:

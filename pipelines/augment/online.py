@@ -6,6 +6,7 @@ device. The same code runs on CPU and GPU: on a CPU in chunks of a few images, w
 cache.
 """
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Final
@@ -15,16 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES, sampling_matrices
+from pipelines.augment.draws import draw
 from pipelines.augment.operations import HIGHEST
 from pipelines.augment.passes import fused_steps, single_steps
+from pipelines.augment.plan import Plan, plans
 from pipelines.augment.policy import Policy
 from pipelines.augment.warp import WHITE, Act, CompiledWarper, Warper, chunks
-from pipelines.buffers import Buffers, upload
+from pipelines.buffers import Buffers, current_stream
 
-TONE: Final = "brightness_contrast"
-"""The operation that a warp does in its own pass where it follows: a shift and a gain, then clipped."""
+PLANNED_IMAGES: Final = 1024
+"""Images planned for at once, where it is known which come: their draws take a sixth of what those of 64 take, each."""
 FUSED_ON: Final = {"cuda"}
 """Devices where compiled operations share passes (`fused_steps`); a CPU would compute what no image has drawn."""
 
@@ -65,15 +66,27 @@ class OnlinePolicy:
             self._byte_warper = CompiledWarper(compile_backend)
             self._fused_steps = fused_steps(policy, self.skip, compile_backend)
         self._buffers: Buffers | None = None
+        self._planned: deque[tuple[NDArray[np.int64], Plan]] = deque()
+        self._planned_for: tuple[object, ...] = ()
 
     @torch.no_grad()
-    def __call__(self, img_BCHW: Tensor, rows_B: NDArray[np.int64], epoch: int, *, out: Tensor | None = None) -> Tensor:
+    def __call__(
+        self,
+        img_BCHW: Tensor,
+        rows_B: NDArray[np.int64],
+        epoch: int,
+        *,
+        coming_N: NDArray[np.int64] | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """Augment a batch; the result of an image is a pure function of (seed, epoch, its row, its pixels).
 
         Args:
             img_BCHW: uint8 0..255 or float 0..1, on any device; left as it is.
             rows_B: int64 [B] on the host, each image's row in the manifest.
             epoch: 0..2**32 - 1.
+            coming_N: int64 [N] on the host, rows that will most likely follow in this epoch, in batches of this size:
+                it takes less time to draw for them now. Nothing else depends on it.
             out: float32 [B, C, H, W] on the same device to write into; made anew when not given.
 
         Returns:
@@ -82,37 +95,48 @@ class OnlinePolicy:
         Raises:
             ValueError: the number of rows is not the number of images.
         """
-        batch, _, height_px, width_px = img_BCHW.shape
-        if rows_B.shape != (batch,):
-            raise ValueError(f"{batch} images need as many rows, got an array of shape {rows_B.shape}")
+        if rows_B.shape != (len(img_BCHW),):
+            raise ValueError(f"{len(img_BCHW)} images need as many rows, got an array of shape {rows_B.shape}")
         if out is None:
             out = self._fresh(img_BCHW)
-        drawn = {one.operation.name: one for one in draw(self.policy, self.seed, epoch, rows_B, skip=self.skip)}
-        geometry = [drawn.pop(name) for name in list(drawn) if name in MATRICES]
-        tone = drawn.pop(TONE) if geometry and next(iter(drawn), None) == TONE else None
-        sampling_B33 = sampling_matrices(geometry, batch, height_px, width_px)
-        warper = self._byte_warper if img_BCHW.dtype == torch.uint8 else self._warper
-        matrices_B33 = warper.matrices(sampling_B33, height_px, width_px)
-        steps = self._fused_steps if img_BCHW.device.type in FUSED_ON else self._steps
-        steps = [step for step in steps if any(operation.name in drawn for operation in step.operations)]
-        (matrices, tones, *params), indices = _to_device(
-            [matrices_B33, _tones(tone, batch), *(step.params(drawn, batch) for step in steps)],
-            [drawn[step.operations[0].name].index_n for step in steps if not step.is_pass],
-            img_BCHW.device,
-        )
-        if geometry:
-            warper(img_BCHW, matrices, tones, out, perspective=bool(sampling_B33[:, 2, :2].any()))
+        plan = self._plan(img_BCHW, rows_B, epoch, coming_N)
+        if plan.warp is not None:
+            self._warper_of(img_BCHW)(img_BCHW, plan.warp, out)
         else:
             out.copy_(img_BCHW)
             if img_BCHW.dtype == torch.uint8:
                 out.div_(WHITE)
-        left = iter(indices)
-        for step, of_step in zip(steps, params, strict=True):
+        for step, params, index_n in plan.parts:
             if step.is_pass:
-                step.act(out, of_step)
+                step.act(out, params)
             else:
-                _apply(step.act, out, next(left), of_step)
+                _apply(step.act, out, index_n, params)
         return out
+
+    def _plan(
+        self, img_BCHW: Tensor, rows_B: NDArray[np.int64], epoch: int, coming_N: NDArray[np.int64] | None
+    ) -> Plan:
+        """The plan made for these images before, or else now, with those of the batches to come."""
+        device = img_BCHW.device
+        planned_for = epoch, img_BCHW.shape, img_BCHW.dtype, device, current_stream(device)
+        if self._planned_for == planned_for and self._planned:
+            rows_b, plan = self._planned.popleft()
+            if np.array_equal(rows_b, rows_B):
+                return plan
+        batch = len(rows_B)
+        rows_N = rows_B
+        if coming_N is not None:
+            more = min(len(coming_N), max(0, PLANNED_IMAGES - batch)) // batch * batch
+            rows_N = np.concatenate([rows_B, coming_N[:more]])
+        drawn = draw(self.policy, self.seed, epoch, rows_N, skip=self.skip)
+        steps = self._fused_steps if device.type in FUSED_ON else self._steps
+        made = plans(drawn, len(rows_N), img_BCHW, self._warper_of(img_BCHW), steps)
+        self._planned = deque(zip(rows_N.reshape(-1, batch), made, strict=True))
+        self._planned_for = planned_for
+        return self._planned.popleft()[1]
+
+    def _warper_of(self, img_BCHW: Tensor) -> Warper:
+        return self._byte_warper if img_BCHW.dtype == torch.uint8 else self._warper
 
     def _fresh(self, like_BCHW: Tensor) -> Tensor:
         """Float32 memory of this shape that nobody holds."""
@@ -135,30 +159,6 @@ def _apply(act: Act, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> No
             img_BCHW[part] = act(img_BCHW[part], *params)
         else:
             img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
-
-
-def _tones(tone: Drawn | None, batch: int) -> NDArray[np.float64]:
-    """A gain and a shift for each image, [2, batch]; 1 and 0 where it did not draw them."""
-    tone_2B = np.repeat([[1.0], [0.0]], batch, axis=1)
-    if tone is not None:
-        brightness_n, contrast_n = tone.params_nK.T
-        tone_2B[:, tone.index_n] = contrast_n, brightness_n
-    return tone_2B
-
-
-def _to_device(
-    floats: Sequence[NDArray[np.float64]], places: Sequence[NDArray[np.int64]], device: torch.device
-) -> tuple[list[Tensor], list[Tensor]]:
-    """As float32 and int64, in two transfers, however many there are."""
-    return _transferred(floats, np.float32, device), _transferred(places, np.int64, device)
-
-
-def _transferred(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:
-    if not arrays:
-        return []
-    flat = upload(np.concatenate([array.ravel() for array in arrays]).astype(dtype), device)
-    parts = torch.split(flat, [array.size for array in arrays])
-    return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
 
 def normalise(

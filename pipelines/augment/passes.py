@@ -32,21 +32,21 @@ class Step:
     act: Act
     is_pass: bool
 
-    def params(self, drawn: Mapping[str, Drawn], batch: int) -> NDArray[np.float64]:
+    def params(self, drawn: Mapping[str, Drawn], images: int) -> NDArray[np.float64]:
         """[n, K] of the images that drew a single operation.
 
-        [R, batch] of a pass: for each of its operations 1 where an image takes it, and the parameters; else 0.
+        [images, R] of a pass: for each of its operations 1 where an image takes it, and the parameters; else 0.
         """
         if not self.is_pass:
             return drawn[self.operations[0].name].params_nK
-        rows = [1 + operation.parameters for operation in self.operations]
-        params_RB = np.zeros((sum(rows), batch))
-        for operation, end in zip(self.operations, np.cumsum(rows).tolist(), strict=True):
+        columns = [1 + operation.parameters for operation in self.operations]
+        params_NR = np.zeros((images, sum(columns)))
+        for operation, end in zip(self.operations, np.cumsum(columns).tolist(), strict=True):
             if (one := drawn.get(operation.name)) is not None:
                 first = end - operation.parameters
-                params_RB[first - 1, one.index_n] = 1
-                params_RB[first:end, one.index_n] = one.params_nK.T
-        return params_RB
+                params_NR[one.index_n, first - 1] = 1
+                params_NR[one.index_n, first:end] = one.params_nK
+        return params_NR
 
 
 def single_steps(policy: Policy, skip: Collection[str], compile_backend: str | None) -> list[Step]:
@@ -96,11 +96,11 @@ def _single(operation: Operation, compile_backend: str | None) -> Step:
 def _together(operations: Sequence[Operation]) -> Callable[[Tensor, Tensor], None]:
     """The pass of some operations over images, in place."""
 
-    def act(img_BCHW: Tensor, params_RB: Tensor) -> None:
-        changed_BCHW, rows = img_BCHW, iter(params_RB.unbind(0))
+    def act(img_BCHW: Tensor, params_BR: Tensor) -> None:
+        changed_BCHW, columns = img_BCHW, iter(params_BR.unbind(1))
         for operation in operations:
-            takes_B111 = (next(rows) != 0)[:, None, None, None]
-            params = [next(rows) for _ in range(operation.parameters)]
+            takes_B111 = (next(columns) != 0)[:, None, None, None]
+            params = [next(columns) for _ in range(operation.parameters)]
             changed_BCHW = torch.where(takes_B111, OPERATIONS[operation.name](changed_BCHW, *params), changed_BCHW)
         img_BCHW.copy_(changed_BCHW)
 

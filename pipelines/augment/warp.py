@@ -5,7 +5,7 @@ torch, around `grid_sample`; `pack` and `warp_packed` for a compiler, which make
 On a CPU what a pass needs fits the cache only in chunks of a few images, in memory that is kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
@@ -18,8 +18,8 @@ Act = Callable[..., Any]
 
 CHUNK_PX: Final = 160_000
 """Pixels worked on at a time by each thread of a CPU (three images of 224 px)."""
-COMPILED_CHUNK_PX: Final = 420_000
-"""The same for compiled code, which needs less memory for each pixel, but a call has a cost (eight images)."""
+COMPILED_CHUNK_PX: Final = 840_000
+"""The same for compiled code, which needs less memory for each pixel, but a call has a cost (sixteen images)."""
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "inductor": {"assert_indirect_indexing": False, "cpp.enable_floating_point_contract_flag": "fast"}
 }
@@ -29,15 +29,13 @@ does not know is left out."""
 WHITE: Final = 255
 
 
-def warp(
-    img_BCHW: Tensor, sampling_B33: Tensor, *, perspective: bool = True, scratch_3BHW: Tensor | None = None
-) -> Tensor:
+def warp(img_BCHW: Tensor, sampling_BK3: Tensor, *, scratch_3BHW: Tensor | None = None) -> Tensor:
     """Resample images.
 
     Args:
         img_BCHW: float32 on any device.
-        sampling_B33: float32, what `sampling_matrices` gives, on the same device.
-        perspective: False promises that every last row is (0, 0, 1) and saves the division.
+        sampling_BK3: float32, what `sampling_matrices` gives, on the same device; without the last rows where they all
+            are (0, 0, 1), which saves a division.
         scratch_3BHW: float32 memory to work in, overwritten; made when not given.
 
     Returns:
@@ -46,17 +44,17 @@ def warp(
     batch, _, height_px, width_px = img_BCHW.shape
     if scratch_3BHW is None:
         scratch_3BHW = img_BCHW.new_empty(3, batch, height_px, width_px)
-    num_planes = 3 if perspective else 2
+    num_planes = sampling_BK3.shape[1]
     x_W = torch.linspace(-1, 1, width_px, device=img_BCHW.device)
     y_H1 = torch.linspace(-1, 1, height_px, device=img_BCHW.device)[:, None]
-    matrix_33B11 = sampling_B33.permute(1, 2, 0)[:num_planes, :, :, None, None]
+    matrix_K3B11 = sampling_BK3.permute(1, 2, 0)[:, :, :, None, None]
     # Planes (x, y, w) by separable sums rather than a matrix product: exact in any batch, and one pass over memory.
     planes = torch.add(
-        matrix_33B11[:, 0] * x_W,
-        matrix_33B11[:, 1] * y_H1 + matrix_33B11[:, 2],
+        matrix_K3B11[:, 0] * x_W,
+        matrix_K3B11[:, 1] * y_H1 + matrix_K3B11[:, 2],
         out=scratch_3BHW[:num_planes],
     )
-    if perspective:
+    if num_planes > 2:
         planes[:2].div_(planes[2])
     # With aligned corners the reflection is at the border's pixel centres.
     return F.grid_sample(
@@ -76,19 +74,17 @@ def pack(img_NHW: Tensor, out: Tensor) -> None:
     out.copy_(upper[..., :-1] | upper[..., 1:] << 8 | lower[..., :-1] << 16 | lower[..., 1:] << 24)
 
 
-def lines(matrix_N33: Tensor, height_px: int, *, perspective: bool) -> tuple[Tensor, Tensor]:
+def lines(matrix_NK3: Tensor, height_px: int) -> tuple[Tensor, Tensor]:
     """What places in the image are made of: how far one moves with each column, and where each row begins.
 
     Args:
-        matrix_N33: float32, in pixels, what `in_pixels` gives.
+        matrix_NK3: float32, in pixels, what `in_pixels` gives; of two rows or three, as in `warp`.
         height_px: of the image.
-        perspective: as in `warp`.
 
     Returns:
-        float32 [N, K] and [N, K, height_px] of x, y and, with perspective, what they are divided by.
+        float32 [N, K] and [N, K, height_px] of x, y and, with three rows, what they are divided by.
     """
-    matrix_NK3 = matrix_N33[:, : 3 if perspective else 2]
-    y_H = torch.arange(height_px, dtype=torch.float32, device=matrix_N33.device)
+    y_H = torch.arange(height_px, dtype=torch.float32, device=matrix_NK3.device)
     return matrix_NK3[:, :, 0].contiguous(), matrix_NK3[:, :, 1, None] * y_H + matrix_NK3[:, :, 2, None]
 
 
@@ -143,27 +139,31 @@ class Warper:
     def __init__(self) -> None:
         self._scratch = torch.empty(0)
 
-    def matrices(self, sampling_B33: Floats, _height_px: int, _width_px: int) -> Floats:
-        """What the warper is to be called with, made of what `sampling_matrices` gives."""
-        return sampling_B33
+    def matrices(self, sampling_N33: Floats, _height_px: int, _width_px: int) -> Floats:
+        """What `prepared` takes, made on the host of what `sampling_matrices` gives."""
+        return sampling_N33
 
-    def __call__(
-        self, img_BCHW: Tensor, matrix_B33: Tensor, tone_2B: Tensor, out: Tensor, *, perspective: bool
-    ) -> None:
+    def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, _height_px: int) -> tuple[Tensor, ...]:
+        """What calls take: tensors with a row for each image, whatever batches these come in.
+
+        Args:
+            matrix_NK3: float32, of `matrices`, on the images' device; of two rows or three, as in `warp`.
+            tone_2N: float32, a gain and a shift (in 0..1) for each image, after which it is clipped; 1 and 0: as it is.
+        """
+        return matrix_NK3, tone_2N[0] / WHITE, tone_2N[1]
+
+    def __call__(self, img_BCHW: Tensor, prepared: Sequence[Tensor], out: Tensor) -> None:
         """Write the warped batch, as float 0..1, into `out`.
 
         Args:
             img_BCHW: uint8 0..255 or float 0..1.
-            matrix_B33: float32, what `matrices` gives, on the same device.
-            tone_2B: float32, a gain and a shift (in 0..1) for each image, after which it is clipped; 1 and 0: as it is.
+            prepared: of these images.
             out: float32 [B, C, H, W], contiguous, on the same device.
-            perspective: as in `warp`.
         """
         batch, channels, height_px, width_px = img_BCHW.shape
+        matrix_BK3, gain_B, shift_B = prepared
         parts = list(chunks(img_BCHW, batch))
         self._scratch = _kept(self._scratch, (3 + channels, parts[0].stop, height_px, width_px), img_BCHW)
-        gain_B111, shift_B111 = tone_2B[:, :, None, None, None]
-        gain_B111 = gain_B111 / WHITE
         for part in parts:
             mine = self._scratch[:, : part.stop - part.start]
             levels = mine[3:].transpose(0, 1).copy_(img_BCHW[part])
@@ -171,9 +171,8 @@ class Warper:
                 levels.mul_(WHITE)  # as bytes are, so that both give the same pixels to the bit
             # Before the warp, since the weights of a place's pixels add up to 1; in two passes, since addcmul is slow
             # where a number belongs to a whole image.
-            toned = levels.mul_(gain_B111[part]).add_(shift_B111[part])
-            warped = warp(toned, matrix_B33[part], perspective=perspective, scratch_3BHW=mine[:3])
-            torch.clamp(warped, 0, 1, out=out[part])
+            toned = levels.mul_(gain_B[part, None, None, None]).add_(shift_B[part, None, None, None])
+            torch.clamp(warp(toned, matrix_BK3[part], scratch_3BHW=mine[:3]), 0, 1, out=out[part])
 
 
 def compiled(act: Act, backend: str) -> Act:
@@ -196,19 +195,20 @@ class CompiledWarper(Warper):
         self._pack: Act = compiled(pack, backend)
         self._warp: Act = compiled(warp_packed, backend)
 
-    def matrices(self, sampling_B33: Floats, height_px: int, width_px: int) -> Floats:
+    def matrices(self, sampling_N33: Floats, height_px: int, width_px: int) -> Floats:
         """As `Warper.matrices`."""
-        return in_pixels(sampling_B33, height_px, width_px)
+        return in_pixels(sampling_N33, height_px, width_px)
 
-    def __call__(
-        self, img_BCHW: Tensor, matrix_B33: Tensor, tone_2B: Tensor, out: Tensor, *, perspective: bool
-    ) -> None:
+    def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, height_px: int) -> tuple[Tensor, ...]:
+        """As `Warper.prepared`."""
+        return *lines(matrix_NK3, height_px), tone_2N[0] / WHITE, tone_2N[1]
+
+    def __call__(self, img_BCHW: Tensor, prepared: Sequence[Tensor], out: Tensor) -> None:
         """As `Warper`; `img_BCHW` is uint8."""
         _, channels, height_px, width_px = img_BCHW.shape
         if channels > 1:
-            tone_2B, matrix_B33 = tone_2B.repeat_interleave(channels, 1), matrix_B33.repeat_interleave(channels, 0)
-        gain_N, shift_N = tone_2B[0] / WHITE, tone_2B[1]
-        step_NK, first_NKH = lines(matrix_B33, height_px, perspective=perspective)
+            prepared = [each.repeat_interleave(channels, 0) for each in prepared]
+        step_NK, first_NKH, gain_N, shift_N = prepared
         x_W = torch.arange(width_px, dtype=torch.float32, device=out.device)
         img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
         parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))

@@ -81,7 +81,8 @@ class Batch:
 
     `img_BCHW` is uint8 in 0..255, `label_B` and `rows_B` int64. `state` is the loader's after this batch, so that a
     resume counts what was consumed, not what was prefetched. `pass_B` counts how often each row came in this epoch
-    before, where rows come again (a joint loader's mixture); None where none does.
+    before, where rows come again (a joint loader's mixture); None where none does. `coming_N` are `host_rows_B` of the
+    batches that follow in the epoch, as far as the loader tells.
     """
 
     img_BCHW: torch.Tensor
@@ -90,6 +91,7 @@ class Batch:
     host_rows_B: NDArray[np.int64]
     state: LoaderState
     pass_B: NDArray[np.int64] | None = None
+    coming_N: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.host_rows_B)

@@ -22,7 +22,7 @@ from torch.utils.dlpack import from_dlpack
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import in_pixels, sampling_matrices
 from pipelines.augment.policy import DRAWN_BY_DALI, Policy
-from pipelines.buffers import upload
+from pipelines.buffers import current_stream, upload
 from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
@@ -102,12 +102,12 @@ class DaliLoader(Loader):
         Raises:
             InputError: one of them cannot be decoded, or is of another size; names it.
         """
-        stream = torch.cuda.current_stream(self._device) if self._device.type == "cuda" else None
         try:
             self._ask(coming)
             if self._under_way[0][0] != run:
                 raise ValueError("another iteration of this loader has begun")
-            (images,) = self._pipeline.share_outputs(stream)  # without a stream it would wait for the GPU
+            stream = current_stream(self._device)  # without which it would wait for the GPU
+            (images,) = self._pipeline.share_outputs(stream)
             self._pipeline.release_outputs()  # these stay valid as long as they are held
             self._under_way.popleft()
             img_nHWC = from_dlpack(images.as_tensor())
@@ -183,7 +183,8 @@ class DaliLoader(Loader):
         for start in range(0, len(host_row_n), size):
             part = slice(start, start + size)
             state = LoaderState(run.epoch, run.step + start // size + 1)
-            yield Batch(img_nCHW[part], label_n[part], row_n[part], host_row_n[part], state)
+            coming_n = host_row_n[part.stop :]
+            yield Batch(img_nCHW[part], label_n[part], row_n[part], host_row_n[part], state, coming_N=coming_n)
 
 
 def warp_matrices(policy: Policy, seed: int, epoch: int, row_n: NDArray[np.int64], size_px: int) -> NDArray[np.float32]:

@@ -91,6 +91,7 @@ class _Stream:
             rows_B=batch.rows_B + self.offset,
             host_rows_B=host_rows_B,
             pass_B=np.full_like(host_rows_B, number),
+            coming_N=None,  # here other parts' rows come in between
         )
         return _cut(moved, slice(passed, len(moved)))
 

@@ -49,8 +49,9 @@ class ResidentLoader(Loader):
         images = chain.from_iterable(map(gather, torch.split(at, gather.at_once)))
         parts = zip(images, labels, rows, strict=True)
         for step, (img_BCHW, label_B, rows_B) in enumerate(parts if len(order) else ()):
-            host_rows_B = host_rows[step * size : (step + 1) * size]
-            yield Batch(img_BCHW, label_B, rows_B, host_rows_B, LoaderState(epoch, consumed + step + 1))
+            start, end = step * size, (step + 1) * size
+            state = LoaderState(epoch, consumed + step + 1)
+            yield Batch(img_BCHW, label_B, rows_B, host_rows[start:end], state, coming_N=host_rows[end:])
 
     def close(self) -> None:
         """Free what the loader holds."""

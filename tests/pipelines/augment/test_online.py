@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipelines.augment import online
-from pipelines.augment.draws import draw
+from pipelines.augment.draws import Drawn, draw
 from pipelines.augment.geometry import MATRICES
 from pipelines.augment.online import OnlinePolicy, normalise
 from pipelines.augment.operations import OPERATIONS
@@ -28,6 +29,18 @@ def batch(photos: Tensor) -> Tensor:
 
 
 ROWS = np.arange(48) * 7 + 3
+
+
+class Recorded:
+    """The rows that a policy draws for, call by call."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rows: list[NDArray[np.int64]] = []
+        monkeypatch.setattr(online, "draw", self)
+
+    def __call__(self, policy: Policy, seed: int, epoch: int, rows: NDArray[np.int64], *, skip: Any) -> list[Drawn]:
+        self.rows.append(rows)
+        return draw(policy, seed, epoch, rows, skip=skip)
 
 
 @pytest.mark.parametrize("policy", [STRONG, LIGHT])
@@ -119,6 +132,44 @@ def test_a_new_result_is_not_overwritten_by_the_next_batch(batch: Tensor) -> Non
     kept = first.clone()
     policy(batch, ROWS, 1)
     assert torch.equal(first, kept)
+
+
+@pytest.mark.parametrize("shares_passes", [False, True])
+def test_batches_planned_together_come_out_as_each_alone(
+    batch: Tensor, shares_passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they were foretold, up to the last, short one."""
+    monkeypatch.setattr(online, "FUSED_ON", {"cpu"} if shares_passes else set())
+    drawn_for = Recorded(monkeypatch)
+    together, alone = (OnlinePolicy(STRONG, 0, compile_backend="eager") for _ in range(2))
+    for start in range(0, 48, 10):
+        rows, img = ROWS[start : start + 10], batch[start : start + 10]
+        out = together(img, rows, 1, coming_N=ROWS[start + 10 :])
+        torch.testing.assert_close(out, alone(img, rows, 1), atol=1e-6, rtol=0)
+    assert [len(rows) for rows in drawn_for.rows] == [40, 10, 10, 10, 10, 8, 8]
+
+
+def test_what_comes_otherwise_than_foretold_is_drawn_anew(batch: Tensor) -> None:
+    policy = OnlinePolicy(STRONG, 0)
+    policy(batch[:8], ROWS[:8], 0, coming_N=ROWS[8:])
+    for part, epoch in ((slice(16, 24), 0), (slice(8, 16), 1), (slice(16, 20), 1), (slice(20, 28), 1)):
+        out = policy(batch[part], ROWS[part], epoch, coming_N=ROWS[part.stop :])
+        assert torch.equal(out, OnlinePolicy(STRONG, 0)(batch[part], ROWS[part], epoch))
+    small = batch[28:36, :, :30]
+    assert torch.equal(policy(small, ROWS[28:36], 1), OnlinePolicy(STRONG, 0)(small, ROWS[28:36], 1))
+
+
+@pytest.mark.parametrize(("batch_size", "drawn"), [(20, [40, 40]), (50, [50, 50, 50, 50])])
+def test_only_so_many_images_are_planned_for_at_once(
+    batch_size: int, drawn: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online, "PLANNED_IMAGES", 45)
+    drawn_for = Recorded(monkeypatch)
+    policy, rows = OnlinePolicy(STRONG, 0), np.arange(4 * batch_size)
+    for start in range(0, len(rows), batch_size):
+        end = start + batch_size
+        policy(torch.zeros(batch_size, 1, 8, 8), rows[start:end], 0, coming_N=rows[end:])
+    assert [len(each) for each in drawn_for.rows] == drawn
 
 
 def test_a_smaller_batch_of_another_size_follows(batch: Tensor) -> None:

@@ -33,11 +33,11 @@ def neutral(batch: int) -> Tensor:
 
 
 def warped(
-    warper: Warper, img: Tensor, sampling: NDArray[np.float64], tone: Tensor | None = None, *, perspective: bool = True
+    warper: Warper, img: Tensor, sampling: NDArray[np.float64], tone: Tensor | None = None, *, rows: int = 3
 ) -> Tensor:
-    matrices = torch.from_numpy(warper.matrices(sampling, *img.shape[2:])).float()
+    matrices = torch.from_numpy(warper.matrices(sampling, *img.shape[2:])[:, :rows]).float()
     out = torch.full(img.shape, torch.nan)
-    warper(img, matrices, neutral(len(img)) if tone is None else tone, out, perspective=perspective)
+    warper(img, warper.prepared(matrices, neutral(len(img)) if tone is None else tone, img.shape[2]), out)
     return out
 
 
@@ -45,7 +45,7 @@ def warped(
 def test_without_perspective_the_division_may_be_left_out(kind: str, photos: Tensor) -> None:
     affine = [one for one in draw(STRONG, 0, 0, np.arange(6)) if one.operation.name in ("rotation", "shear")]
     sampling = sampling_matrices(affine, 6, 96, 96)
-    with_division, without = (warped(WARPERS[kind](), photos, sampling, perspective=flag) for flag in (True, False))
+    with_division, without = (warped(WARPERS[kind](), photos, sampling, rows=rows) for rows in (3, 2))
     torch.testing.assert_close(without, with_division, atol=1e-6, rtol=0)
 
 
@@ -86,9 +86,9 @@ def test_only_the_image_is_read_whatever_a_matrix_says(value: float, photos: Ten
     """Compiled code does not check it; run as it stands, another place is an IndexError."""
     packed, out = torch.empty(6, 95, 95, dtype=torch.int32), torch.empty(6, 96, 96)
     pack(photos[:, 0], packed)
-    matrices = torch.eye(3).repeat(6, 1, 1)
+    matrices = torch.eye(3)[:2].repeat(6, 1, 1)
     matrices[:, 0] = value
-    warp_packed(packed, *lines(matrices, 96, perspective=False), torch.arange(96.0), *neutral(6), out)
+    warp_packed(packed, *lines(matrices, 96), torch.arange(96.0), *neutral(6), out)
 
 
 def test_torch_knows_the_options_of_every_backend() -> None:
@@ -130,10 +130,10 @@ def test_compiles_without_graph_breaks(photos: Tensor) -> None:
     torch.compile(pack, backend="aot_eager", fullgraph=True)(img, as_compiled)
     assert torch.equal(as_compiled, packed)
     matrices = torch.from_numpy(in_pixels(strong_sampling(2, 16, 16), 16, 16)).float()
-    for perspective in (True, False):
+    for rows in (3, 2):
         out, expected = torch.empty(img.shape), torch.empty(img.shape)
         compiled = torch.compile(warp_packed, backend="aot_eager", fullgraph=True)
-        given = packed, *lines(matrices, 16, perspective=perspective), torch.arange(16.0), *neutral(2)
+        given = packed, *lines(matrices[:, :rows], 16), torch.arange(16.0), *neutral(2)
         compiled(*given, out)
         warp_packed(*given, expected)
         assert torch.equal(out, expected)

@@ -104,6 +104,16 @@ def test_starting_after_some_batches_gives_the_identical_tail(records: Path, kin
         assert [batch.state for batch in tail] == [batch.state for batch in whole[consumed:]]
 
 
+def test_what_is_told_of_the_rows_to_come_is_true(records: Path, kind: str) -> None:
+    whole = batches(config(records, kind, drop_last=False), epoch=1)
+    told = [batch.coming_N.tolist() if batch.coming_N is not None else [] for batch in whole]
+    for place, coming in enumerate(told):
+        assert coming == rows(whole[place + 1 :])[: len(coming)]
+    of_epoch, of_run, nothing = [39, 31, 23, 15, 7, 0], [8, 0, 8, 0, 7, 0], [0] * 6
+    follow = {"resident": of_epoch, "auto": of_epoch, "dali": of_run}.get(kind.removesuffix(ON_CUDA), nothing)
+    assert [len(coming) for coming in told] == follow
+
+
 def test_batches_stay_valid_after_the_loader_has_gone_on(records: Path, kind: str) -> None:
     once = config(records, kind, split="test", train=False)
     with open_loader(once) as loader:
