@@ -58,15 +58,10 @@ def plans(
     divides = sampling_N33[:, 2, :2].any()
     steps = [step for step in steps if any(operation.name in by_name for operation in step.operations)]
     indices = [_takers(step, by_name) for step in steps]
-    (matrix_NK3, tone_2N, *params), places = _to_device(
-        [
-            matrices_N33 if divides else matrices_N33[:, :2],
-            _tones(tone, images),
-            *(step.params(by_name, images) for step in steps),
-        ],
-        [index_n % batch for index_n in indices],
-        like_BCHW.device,
-    )
+    floats = [matrices_N33 if divides else matrices_N33[:, :2], _tones(tone, images)]
+    floats += [step.params(by_name, images) for step in steps]
+    matrix_NK3, tone_2N, *params = _transferred(floats, np.float32, like_BCHW.device)
+    places = _transferred([index_n % batch for index_n in indices], np.int64, like_BCHW.device)
     warps: Iterable[tuple[Tensor, ...] | None] = repeat(None, images // batch)
     if geometry:
         prepared = warper.prepared(matrix_NK3, tone_2N, height_px)
@@ -98,14 +93,8 @@ def _tones(tone: Drawn | None, images: int) -> NDArray[np.float64]:
     return tone_2N
 
 
-def _to_device(
-    floats: Sequence[NDArray[np.float64]], places: Sequence[NDArray[np.int64]], device: torch.device
-) -> tuple[list[Tensor], list[Tensor]]:
-    """As float32 and int64, in two transfers, however many there are."""
-    return _transferred(floats, np.float32, device), _transferred(places, np.int64, device)
-
-
 def _transferred(arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic], device: torch.device) -> list[Tensor]:
+    """On the device as numbers of one type, in one transfer, however many there are."""
     if not arrays:
         return []
     flat = upload(np.concatenate([array.ravel() for array in arrays]).astype(dtype), device)

@@ -201,7 +201,8 @@ class CompiledWarper(Warper):
 
     def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, height_px: int) -> tuple[Tensor, ...]:
         """As `Warper.prepared`."""
-        return *lines(matrix_NK3, height_px), tone_2N[0] / WHITE, tone_2N[1]
+        _, *tones = super().prepared(matrix_NK3, tone_2N, height_px)
+        return *lines(matrix_NK3, height_px), *tones
 
     def __call__(self, img_BCHW: Tensor, prepared: Sequence[Tensor], out: Tensor) -> None:
         """As `Warper`; `img_BCHW` is uint8."""
