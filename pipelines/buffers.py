@@ -111,6 +111,13 @@ def current_stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 def upload(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
-    """A tensor of the array's values on the device; on a GPU by way of pinned memory, so that nobody waits."""
+    """A tensor of the array's values on the device; on a GPU by way of pinned memory, so that nobody waits.
+
+    Copied by numpy, since torch's `pin_memory` wakes all its threads to copy what is small.
+    """
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    if device.type != "cuda":
+        return tensor
+    pinned = torch.empty_like(tensor, pin_memory=True)
+    np.copyto(pinned.numpy(), array)
+    return pinned.to(device, non_blocking=True)

@@ -19,45 +19,41 @@ TURNED, TURNED_TWICE = [1, 2, 0], [2, 0, 1]
 """The axes in turn, for cross products."""
 
 
-def _linear(xx: Floats, xy: Floats, yx: Floats, yy: Floats) -> Floats:
-    """Matrices [n, 3, 3] of x' = xx x + xy y, y' = yx x + yy y."""
-    zero, one = np.zeros_like(xx), np.ones_like(xx)
-    return np.stack([xx, xy, zero, yx, yy, zero, zero, zero, one], axis=-1).reshape(-1, 3, 3)
+def _flip(xyw_33n: Floats, _params_Kn: Floats, _height_px: int, _width_px: int) -> None:
+    xyw_33n[0] *= -1
 
 
-def _flip(params_nK: Floats, _height_px: int, _width_px: int) -> Floats:
-    return np.broadcast_to(np.diag([-1.0, 1.0, 1.0]), (len(params_nK), 3, 3))
+def _rotation(xyw_33n: Floats, params_Kn: Floats, _height_px: int, _width_px: int) -> None:
+    x_3n, y_3n, _ = xyw_33n
+    angle_n = np.deg2rad(params_Kn[0])
+    cos_n, sin_n = np.cos(angle_n), np.sin(angle_n)
+    x_3n[...], y_3n[...] = cos_n * x_3n + sin_n * y_3n, cos_n * y_3n - sin_n * x_3n
 
 
-def _rotation(params_nK: Floats, _height_px: int, _width_px: int) -> Floats:
-    angle = np.deg2rad(params_nK[:, 0])
-    return _linear(np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle))
+def _translation(xyw_33n: Floats, params_Kn: Floats, height_px: int, width_px: int) -> None:
+    x_3n, y_3n, w_3n = xyw_33n
+    x_3n += params_Kn[0] * width_px * w_3n
+    y_3n += params_Kn[1] * height_px * w_3n
 
 
-def _translation(params_nK: Floats, height_px: int, width_px: int) -> Floats:
-    matrix_n33 = np.tile(np.eye(3), (len(params_nK), 1, 1))
-    matrix_n33[:, :2, 2] = params_nK * (width_px, height_px)
-    return matrix_n33
+def _scale(xyw_33n: Floats, params_Kn: Floats, _height_px: int, _width_px: int) -> None:
+    xyw_33n[:2] *= params_Kn[0]
 
 
-def _scale(params_nK: Floats, _height_px: int, _width_px: int) -> Floats:
-    zoom = params_nK[:, 0]
-    return _linear(zoom, np.zeros_like(zoom), np.zeros_like(zoom), zoom)
+def _shear(xyw_33n: Floats, params_Kn: Floats, _height_px: int, _width_px: int) -> None:
+    x_3n, y_3n, _ = xyw_33n
+    slope_x_n, slope_y_n = np.tan(np.deg2rad(params_Kn))
+    x_3n[...], y_3n[...] = x_3n + slope_x_n * y_3n, y_3n + slope_y_n * x_3n
 
 
-def _shear(params_nK: Floats, _height_px: int, _width_px: int) -> Floats:
-    slope_x, slope_y = np.tan(np.deg2rad(params_nK)).T
-    return _linear(np.ones_like(slope_x), slope_x, slope_y, np.ones_like(slope_y))
-
-
-def _perspective(params_nK: Floats, height_px: int, width_px: int) -> Floats:
+def _perspective(xyw_33n: Floats, params_Kn: Floats, height_px: int, width_px: int) -> None:
     """Tilt about the two axes: to first order an edge's middle moves by the parameter times the size."""
-    matrix_n33 = np.tile(np.eye(3), (len(params_nK), 1, 1))
-    matrix_n33[:, 2, :2] = params_nK * (4 / width_px, 4 / height_px)
-    return matrix_n33
+    x_3n, y_3n, w_3n = xyw_33n
+    w_3n += params_Kn[0] * (4 / width_px) * x_3n
+    w_3n += params_Kn[1] * (4 / height_px) * y_3n
 
 
-MATRICES: Final[Mapping[str, Callable[[Floats, int, int], Floats]]] = {
+MOVES: Final[Mapping[str, Callable[[Floats, Floats, int, int], None]]] = {
     "flip": _flip,
     "rotation": _rotation,
     "translation": _translation,
@@ -65,7 +61,7 @@ MATRICES: Final[Mapping[str, Callable[[Floats, int, int], Floats]]] = {
     "shear": _shear,
     "perspective": _perspective,
 }
-"""(parameters [n, K] in the table's order, height_px, width_px) -> matrices [n, 3, 3], input to output."""
+"""(x, y and w of points [3, 3, n], parameters [K, n] in the table's order, height_px, width_px): moved in place."""
 
 
 def sampling_matrices(drawn: Iterable[Drawn], batch: int, height_px: int, width_px: int) -> Floats:
@@ -75,19 +71,23 @@ def sampling_matrices(drawn: Iterable[Drawn], batch: int, height_px: int, width_
         float64 [batch, 3, 3], from output to input, both in `grid_sample`'s coordinates (-1 and 1 are the centres of
         the first and the last pixel); the identity where an image has no operation.
     """
-    forward_B33 = np.tile(np.eye(3), (batch, 1, 1))
+    forward_33B = np.repeat(np.eye(3)[:, :, None], batch, axis=2)  # x, y and w of the input's three axes
     for one in drawn:
-        matrix_n33 = MATRICES[one.operation.name](one.params_nK, height_px, width_px)
-        forward_B33[one.index_n] = matrix_n33 @ forward_B33[one.index_n]
+        move, params_Kn = MOVES[one.operation.name], one.params_nK.T
+        if len(one.index_n) == batch:
+            move(forward_33B, params_Kn, height_px, width_px)
+        else:
+            moved_33n = forward_33B[:, :, one.index_n]
+            move(moved_33n, params_Kn, height_px, width_px)
+            forward_33B[:, :, one.index_n] = moved_33n
     half_size = np.array([(width_px - 1) / 2, (height_px - 1) / 2, 1.0])
-    sampling_33B: Floats = _adjugates(forward_B33) * (half_size / half_size[:, None])[:, :, None]
+    sampling_33B: Floats = _adjugates(forward_33B) * (half_size / half_size[:, None])[:, :, None]
     sampling_33B /= sampling_33B[2, 2]
     return sampling_33B.transpose(2, 0, 1)
 
 
-def _adjugates(matrix_B33: Floats) -> Floats:
-    """[3, 3, B]: inverses times the determinants, on which no place depends; quicker than `np.linalg.inv`."""
-    row_33B = np.ascontiguousarray(matrix_B33.transpose(1, 2, 0))
+def _adjugates(row_33B: Floats) -> Floats:
+    """Inverses times the determinants, on which no place depends; quicker than `np.linalg.inv`."""
     next_33B, after_33B = row_33B[TURNED], row_33B[TURNED_TWICE]
     column_33B: Floats = next_33B[:, TURNED] * after_33B[:, TURNED_TWICE]  # cross products of rows
     column_33B -= next_33B[:, TURNED_TWICE] * after_33B[:, TURNED]
@@ -97,6 +97,13 @@ def _adjugates(matrix_B33: Floats) -> Floats:
 def in_pixels(sampling_B33: Floats, height_px: int, width_px: int) -> Floats:
     """The same matrices in pixels, from output to input, 0 being the centre of the first pixel."""
     half_x, half_y = (width_px - 1) / 2, (height_px - 1) / 2
-    from_unit_33 = np.array([[half_x, 0, half_x], [0, half_y, half_y], [0, 0, 1]])
-    matrices_B33: Floats = from_unit_33 @ sampling_B33 @ np.linalg.inv(from_unit_33)
-    return matrices_B33
+    matrix_33B = np.moveaxis(sampling_B33, (-2, -1), (0, 1)).copy()
+    column_x_3B, column_y_3B, shift_3B = matrix_33B.swapaxes(0, 1)
+    shift_3B -= column_x_3B + column_y_3B
+    column_x_3B /= half_x
+    column_y_3B /= half_y
+    x_3B, y_3B, w_3B = matrix_33B
+    for row_3B, half in ((x_3B, half_x), (y_3B, half_y)):
+        row_3B += w_3B
+        row_3B *= half
+    return np.moveaxis(matrix_33B, (0, 1), (-2, -1))

@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import draw
+from pipelines.augment.engines import Engine, Stepwise, Whole
 from pipelines.augment.operations import HIGHEST
-from pipelines.augment.passes import fused_steps, single_steps
-from pipelines.augment.plan import Plan, plans
+from pipelines.augment.passes import single_steps
+from pipelines.augment.plan import Plan
 from pipelines.augment.policy import Policy
-from pipelines.augment.warp import WHITE, Act, CompiledWarper, Warper, chunks
+from pipelines.augment.warp import CompiledWarper, Warper
 from pipelines.buffers import Buffers, current_stream
 
 PLANNED_IMAGES: Final = 1024
 """Images planned for at once, where it is known which come: their draws take a sixth of what those of 64 take, each."""
-FUSED_ON: Final = {"cuda"}
-"""Devices where compiled operations share passes (`fused_steps`); a CPU would compute what no image has drawn."""
+WHOLE_ON: Final = {"cuda"}
+"""Devices where a policy is compiled as a whole; a CPU would compute what no image has drawn."""
 
 
 class OnlinePolicy:
@@ -60,11 +61,13 @@ class OnlinePolicy:
         self.seed: Final = seed
         self.skip: Final = frozenset(skip)
 
-        self._warper = self._byte_warper = Warper()
-        self._steps = self._fused_steps = single_steps(policy, self.skip, compile_backend)
+        steps = single_steps(policy, self.skip, compile_backend)
+        self._engine = Stepwise(Warper(), steps)
+        self._byte_engine: Engine = self._engine
+        self._byte_engine_of_gpu: Engine = self._engine
         if compile_backend is not None:
-            self._byte_warper = CompiledWarper(compile_backend)
-            self._fused_steps = fused_steps(policy, self.skip, compile_backend)
+            self._byte_engine = Stepwise(CompiledWarper(compile_backend), steps)
+            self._byte_engine_of_gpu = Whole(policy, self.skip, compile_backend)
         self._buffers: Buffers | None = None
         self._planned: deque[tuple[NDArray[np.int64], Plan]] = deque()
         self._planned_for: tuple[object, ...] = ()
@@ -100,17 +103,7 @@ class OnlinePolicy:
         if out is None:
             out = self._fresh(img_BCHW)
         plan = self._plan(img_BCHW, rows_B, epoch, coming_N)
-        if plan.warp is not None:
-            self._warper_of(img_BCHW)(img_BCHW, plan.warp, out)
-        else:
-            out.copy_(img_BCHW)
-            if img_BCHW.dtype == torch.uint8:
-                out.div_(WHITE)
-        for step, params, index_n in plan.parts:
-            if step.is_pass:
-                step.act(out, params)
-            else:
-                _apply(step.act, out, index_n, params)
+        self._engine_of(img_BCHW)(img_BCHW, plan, out)
         return out
 
     def _plan(
@@ -129,14 +122,15 @@ class OnlinePolicy:
             more = min(len(coming_N), max(0, PLANNED_IMAGES - batch)) // batch * batch
             rows_N = np.concatenate([rows_B, coming_N[:more]])
         drawn = draw(self.policy, self.seed, epoch, rows_N, skip=self.skip)
-        steps = self._fused_steps if device.type in FUSED_ON else self._steps
-        made = plans(drawn, len(rows_N), img_BCHW, self._warper_of(img_BCHW), steps)
+        made = self._engine_of(img_BCHW).plans(drawn, len(rows_N), img_BCHW)
         self._planned = deque(zip(rows_N.reshape(-1, batch), made, strict=True))
         self._planned_for = planned_for
         return self._planned.popleft()[1]
 
-    def _warper_of(self, img_BCHW: Tensor) -> Warper:
-        return self._byte_warper if img_BCHW.dtype == torch.uint8 else self._warper
+    def _engine_of(self, img_BCHW: Tensor) -> Engine:
+        if img_BCHW.dtype != torch.uint8:
+            return self._engine
+        return self._byte_engine_of_gpu if img_BCHW.device.type in WHOLE_ON else self._byte_engine
 
     def _fresh(self, like_BCHW: Tensor) -> Tensor:
         """Float32 memory of this shape that nobody holds."""
@@ -149,16 +143,6 @@ class OnlinePolicy:
         ):
             self._buffers = Buffers(tuple(like_BCHW.shape), np.float32)
         return self._buffers.take()[: len(like_BCHW)]
-
-
-def _apply(act: Act, img_BCHW: Tensor, index_n: Tensor, params_nK: Tensor) -> None:
-    """Change the images at `index_n` in place."""
-    for part in chunks(img_BCHW, len(index_n)):
-        params = params_nK[part].unbind(1)
-        if len(index_n) == len(img_BCHW):
-            img_BCHW[part] = act(img_BCHW[part], *params)
-        else:
-            img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
 
 
 def normalise(
@@ -180,8 +164,8 @@ def normalise(
     """
     levels = 255.0 if img_BCHW.dtype == torch.uint8 else 1.0
     gain_1C11, shift_1C11 = _gain_and_shift(tuple(mean), tuple(std), levels, img_BCHW.device)
-    standardised = torch.addcmul(shift_1C11, img_BCHW.to(torch.float32), gain_1C11)
-    return standardised.to(dtype=dtype, memory_format=torch.channels_last)
+    out = torch.empty_like(img_BCHW, dtype=dtype, memory_format=torch.channels_last)
+    return torch.addcmul(shift_1C11, img_BCHW, gain_1C11, out=out)
 
 
 @lru_cache(maxsize=16)

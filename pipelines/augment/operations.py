@@ -6,7 +6,7 @@ so none waits for it and none breaks a compiled graph.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import kornia.filters
@@ -31,9 +31,9 @@ def brightness_contrast(img_BCHW: Tensor, brightness: Tensor, contrast: Tensor) 
 def gamma(img_BCHW: Tensor, gamma: Tensor) -> Tensor:
     """Img to the power of gamma.
 
-    kornia's own moves its gain to the device, and waits for that.
+    kornia's own moves its gain to the device, and waits for that; `pow` takes a GPU several times as long as this.
     """
-    return torch.pow(img_BCHW, _per_image(gamma)).clamp_(0, 1)
+    return img_BCHW.log2().mul_(_per_image(gamma)).exp2_().clamp_(0, 1)
 
 
 def equalise(img_BCHW: Tensor, amount: Tensor) -> Tensor:
@@ -72,10 +72,11 @@ def gaussian_blur(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
     kornia's gaussian_blur2d asks the device whether sigma is positive; its two parts do not.
     """
     size_px = max(img_BCHW.shape[-2:])
-    kernel_px = 2 * math.ceil(3 * BLUR_SIGMA_MAX * size_px) + 1
-    kernel_BK = kornia.filters.get_gaussian_kernel1d(kernel_px, (sigma * size_px)[:, None])
+    radius_px = math.ceil(3 * BLUR_SIGMA_MAX * size_px)
     if torch.compiler.is_compiling():
-        return _blurred_along(_blurred_along(img_BCHW, kernel_BK, 3), kernel_BK, 2).clamp(0, 1)
+        weights = _half_gaussian(_per_image(sigma * size_px), radius_px)
+        return _blurred_along(_blurred_along(img_BCHW, weights, 3), weights, 2).clamp(0, 1)
+    kernel_BK = kornia.filters.get_gaussian_kernel1d(2 * radius_px + 1, (sigma * size_px)[:, None])
     blurred: Tensor = kornia.filters.filter2d_separable(img_BCHW, kernel_BK, kernel_BK)
     return blurred.clamp_(0, 1)
 
@@ -83,20 +84,25 @@ def gaussian_blur(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
 def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
     """Blur along a line; length as a fraction of the longer side (at most MOTION_LENGTH_MAX), angle in degrees.
 
-    kornia's kernels have one length for a batch; these are lines of any length, as bilinear splats of points on them.
+    kornia's kernels have one length for a batch; these are lines of any length. A line is read where it crosses columns
+    (or rows, if it is steep), between two pixels, by how much of a pixel's width it covers there.
     """
     size_px = max(img_BCHW.shape[-2:])
-    radius_px = math.ceil(MOTION_LENGTH_MAX * size_px / 2) + 1
-    steps_S = torch.linspace(-0.5, 0.5, 4 * radius_px + 1, device=img_BCHW.device)
-    places_K = torch.arange(-radius_px, radius_px + 1, device=img_BCHW.device)
-    along_BS = (length * size_px)[:, None] * steps_S
-    turn_B1 = torch.deg2rad(angle)[:, None]
-    x_BS1, y_BS1 = (along_BS * torch.cos(turn_B1))[..., None], (-along_BS * torch.sin(turn_B1))[..., None]
+    radius_px = math.floor(MOTION_LENGTH_MAX * size_px / 2 + 0.5)
+    turn_B = torch.deg2rad(angle)
+    right_B, down_B = torch.cos(turn_B), -torch.sin(turn_B)
+    main_B = torch.maximum(right_B.abs(), down_B.abs())
+    half_B = length * size_px / 2 * main_B
+    step_x_B, step_y_B = right_B / main_B, down_B / main_B  # one of them is 1 or -1
     if torch.compiler.is_compiling():
-        return _mean_along(img_BCHW, x_BS1[..., 0], y_BS1[..., 0]).clamp(0, 1)
-    weight_x_BSK = (1 - (places_K - x_BS1).abs()).clamp_(min=0)
-    weight_y_BSK = (1 - (places_K - y_BS1).abs()).clamp_(min=0)
-    kernel_BKK = weight_y_BSK.transpose(1, 2) @ weight_x_BSK / len(steps_S)
+        line = _per_image(step_x_B), _per_image(step_y_B), _per_image(half_B)
+        return _mean_along(img_BCHW, *line, radius_px).clamp(0, 1)
+    place_K = torch.arange(-radius_px, radius_px + 1, device=img_BCHW.device)
+    share_B1K = _covered(place_K.abs(), half_B[:, None])[:, None]
+    x_BK, y_BK = step_x_B[:, None] * place_K, step_y_B[:, None] * place_K
+    weight_x_BKS = (1 - (place_K[:, None] - x_BK[:, None]).abs()).clamp_(min=0)
+    weight_y_BKS = (1 - (place_K[:, None] - y_BK[:, None]).abs()).clamp_(min=0)
+    kernel_BKK = (weight_y_BKS * (share_B1K / share_B1K.sum(2, keepdim=True))) @ weight_x_BKS.transpose(1, 2)
     blurred: Tensor = kornia.filters.filter2d(img_BCHW, kernel_BKK)
     return blurred.clamp_(0, 1)
 
@@ -196,37 +202,58 @@ def _hash(place: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
     return mixed
 
 
-def _blurred_along(img_BCHW: Tensor, kernel_BK: Tensor, axis: int) -> Tensor:
-    """Each image filtered along an axis by its own kernel, for a compiler; mirrored at the border.
+def _half_gaussian(sigma: Tensor, radius_px: int) -> list[Tensor]:
+    """The weights of a pixel and of those on one side of it, for a compiler; sigma in px, 0 where nothing happens."""
+    fall = 0.5 / (sigma * sigma).clamp(min=1e-12)
+    weights = [torch.exp(-(by_px**2) * fall) for by_px in range(radius_px + 1)]
+    total = 2 * sum(weights[1:], weights[0] / 2)
+    return [weight / total for weight in weights]
 
-    torch compiles a convolution anew for every number of images; it makes one pass of a gather and a sum.
+
+def _blurred_along(img_BCHW: Tensor, weights: Sequence[Tensor], axis: int) -> Tensor:
+    """Each image filtered along an axis by its own `_half_gaussian`, for a compiler; mirrored at the border.
+
+    torch compiles a convolution anew for every number of images; it makes one pass of some reads and a sum.
     """
-    size_px, kernel_px = img_BCHW.shape[axis], kernel_BK.shape[1]
-    near_SK = torch.arange(size_px, device=img_BCHW.device)[:, None] + torch.arange(kernel_px, device=img_BCHW.device)
-    taken = img_BCHW.transpose(axis, 3)[..., _mirrored(near_SK - kernel_px // 2, size_px)]
-    return (taken * kernel_BK[:, None, None, None]).sum(-1).transpose(axis, 3)
+    size_px = img_BCHW.shape[axis]
+    place_S = torch.arange(size_px, device=img_BCHW.device)
+
+    def moved(by_px: int) -> Tensor:
+        return img_BCHW.index_select(axis, _mirrored(place_S + by_px, size_px))
+
+    blurred = img_BCHW * weights[0]
+    for by_px, weight in enumerate(weights[1:], 1):
+        blurred = blurred + (moved(-by_px) + moved(by_px)) * weight
+    return blurred
 
 
-def _mean_along(img_BCHW: Tensor, x_BS: Tensor, y_BS: Tensor) -> Tensor:
-    """The mean of each image moved by each of its steps (px), read bilinearly, for a compiler; as `_blurred_along`."""
-    height_px, width_px = img_BCHW.shape[-2:]
-    planes = img_BCHW.shape[0] * img_BCHW.shape[1]
-    x_W, y_H, first_P = (
-        torch.arange(count, device=img_BCHW.device, dtype=torch.int32) for count in (width_px, height_px, planes)
-    )
-    first_BC = (first_P * (height_px * width_px)).view(img_BCHW.shape[:2])
-    before_x_BS, before_y_BS = x_BS.floor(), y_BS.floor()
+def _covered(place: Tensor | int, half: Tensor) -> Tensor:
+    """How much of the pixel at a place lies in a line that reaches as far to both sides of the origin."""
+    return (half + 0.5 - place).clamp(0, 1)
 
-    def taken(right: int, down: int) -> Tensor:
-        """[B, C, H, W, S] of the pixels before the places, or of the next ones, by their weights."""
-        step_x_BS, step_y_BS = before_x_BS + right, before_y_BS + down
-        weight_BS = (1 - (x_BS - step_x_BS).abs()) * (1 - (y_BS - step_y_BS).abs())
-        column = _mirrored(x_W[:, None] + step_x_BS.to(torch.int32)[:, None, None, None], width_px)
-        row = _mirrored(y_H[:, None, None] + step_y_BS.to(torch.int32)[:, None, None, None], height_px)
-        levels = img_BCHW.reshape(-1)[first_BC[:, :, None, None, None] + row * width_px + column]
-        return levels * weight_BS[:, None, None, None]
 
-    return (taken(0, 0) + taken(1, 0) + taken(0, 1) + taken(1, 1)).mean(-1)
+def _mean_along(img_BCHW: Tensor, step_x: Tensor, step_y: Tensor, half: Tensor, radius_px: int) -> Tensor:
+    """The mean of each image along its line, for a compiler; as `_blurred_along`. All but images are [B, 1, 1, 1]."""
+    # By four indices: a place in flat memory would be taken apart again for each pixel that is read.
+    image_B, channel_C, y_H, x_W = (torch.arange(size, device=img_BCHW.device) for size in img_BCHW.shape)
+    image_B111, channel_C11, y_H1 = image_B[:, None, None, None], channel_C[:, None, None], y_H[:, None]
+    steep = step_y.abs() > step_x.abs()
+    next_x, next_y = steep.long(), (~steep).long()
+
+    def pixel(x: Tensor, y: Tensor) -> Tensor:
+        row, column = _mirrored(y_H1 + y, len(y_H)), _mirrored(x_W + x, len(x_W))
+        return img_BCHW[image_B111, channel_C11, row, column]
+
+    total, shares = torch.zeros_like(img_BCHW), torch.zeros_like(half)
+    for place in range(-radius_px, radius_px + 1):
+        before_x, before_y = (place * step_x).floor(), (place * step_y).floor()
+        way = (place * step_x - before_x) + (place * step_y - before_y)
+        x, y = before_x.long(), before_y.long()
+        before = pixel(x, y)
+        share = _covered(abs(place), half)
+        total = total + share * (before + (pixel(x + next_x, y + next_y) - before) * way)
+        shares = shares + share
+    return total / shares
 
 
 def _mirrored(place: Tensor, size_px: int) -> Tensor:

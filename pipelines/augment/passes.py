@@ -1,11 +1,13 @@
 """In which steps a policy's operations act on pixels: each on the images that drew it, or several in one pass over all.
 
-On a GPU a batch is soon done and its launches are what takes time. There a compiler makes one pass of the operations
-that look at a pixel alone: every image goes through all of them, and keeps what it drew.
+On a GPU a batch is soon done, and telling it what to do is what takes time. There a compiler makes one function of the
+whole policy (`whole`): the operations that look at a pixel alone are done in few passes, in which every image goes
+through all of them and keeps what it drew.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,7 +18,7 @@ from torch import Tensor
 from pipelines.augment.draws import Drawn
 from pipelines.augment.operations import OPERATIONS
 from pipelines.augment.policy import Operation, Policy
-from pipelines.augment.warp import Act, compiled
+from pipelines.augment.warp import Act, chunks, compiled, warp_bytes
 
 POINTWISE: Final = frozenset({"brightness_contrast", "gamma", "illumination", "gaussian_noise", "erasing", "grid"})
 """Operations whose result at a pixel depends on this pixel and its place alone."""
@@ -26,10 +28,10 @@ CONVOLUTIONS: Final = frozenset({"gaussian_blur", "motion_blur"})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Operations that act at once; `act` takes images, and `params` of a single operation or of a whole pass."""
+    """Operations that act at once, in place: on images [B, C, H, W], by `params`, and places of those that drew one."""
 
     operations: tuple[Operation, ...]
-    act: Act
+    act: Callable[[Tensor, Tensor, Tensor], None]
     is_pass: bool
 
     def params(self, drawn: Mapping[str, Drawn], images: int) -> NDArray[np.float64]:
@@ -38,7 +40,8 @@ class Step:
         [images, R] of a pass: for each of its operations 1 where an image takes it, and the parameters; else 0.
         """
         if not self.is_pass:
-            return drawn[self.operations[0].name].params_nK
+            (operation,) = self.operations
+            return drawn[operation.name].params_nK if operation.name in drawn else np.empty((0, operation.parameters))
         columns = [1 + operation.parameters for operation in self.operations]
         params_NR = np.zeros((images, sum(columns)))
         for operation, end in zip(self.operations, np.cumsum(columns).tolist(), strict=True):
@@ -48,16 +51,26 @@ class Step:
                 params_NR[one.index_n, first:end] = one.params_nK
         return params_NR
 
+    def takers(self, drawn: Mapping[str, Drawn]) -> NDArray[np.int64]:
+        """The places of the images that drew one of its operations, ascending."""
+        indices = [drawn[operation.name].index_n for operation in self.operations if operation.name in drawn]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *indices]))
+
 
 def single_steps(policy: Policy, skip: Collection[str], compile_backend: str | None) -> list[Step]:
-    """Each operation by itself, for a CPU or for eager torch."""
+    """Each operation by itself."""
+
+    def act(name: str) -> Act:
+        alone = OPERATIONS[name]
+        return alone if compile_backend is None or name in CONVOLUTIONS else compiled(alone, compile_backend)
+
     return [
-        _single(operation, None if operation.name in CONVOLUTIONS else compile_backend)
+        Step((operation,), partial(_in_chunks, act(operation.name)), is_pass=False)
         for operation in _on_pixels(policy.operations, skip)
     ]
 
 
-def fused_steps(policy: Policy, skip: Collection[str], compile_backend: str) -> list[Step]:
+def fused_steps(policy: Policy, skip: Collection[str]) -> list[Step]:
     """As few passes as the order of the groups allows; the branches of one group act on different images."""
     steps: list[list[Operation]] = []
 
@@ -75,33 +88,76 @@ def fused_steps(policy: Policy, skip: Collection[str], compile_backend: str) -> 
             else:
                 steps.append([operation])
     return [
-        Step(tuple(step), compiled(_together(step), compile_backend), is_pass=True)
+        Step(tuple(step), _together(step), is_pass=True)
         if step[0].name in POINTWISE
-        else _single(step[0], compile_backend)
+        else Step(tuple(step), _on_takers(OPERATIONS[step[0].name]), is_pass=False)
         for step in steps
     ]
+
+
+def whole(steps: Sequence[Step]) -> Act:
+    """A policy as one function for a compiler.
+
+    Returns:
+        A function of uint8 images [B, C, H, W]; float32 memory of that shape, written; what `warp_bytes` takes, or None
+        where there is no geometry; and the parameters and the places for each step, alike in number for all batches.
+    """
+
+    def act(
+        img_BCHW: Tensor,
+        out: Tensor,
+        warp: Sequence[Tensor] | None,
+        params: Sequence[Tensor],
+        indices: Sequence[Tensor],
+    ) -> None:
+        changed_BCHW = img_BCHW / 255 if warp is None else warp_bytes(img_BCHW, *warp)
+        for step, params_nK, index_n in zip(steps, params, indices, strict=True):
+            step.act(changed_BCHW, params_nK, index_n)
+        out.copy_(changed_BCHW)
+
+    return act
 
 
 def _on_pixels(operations: Sequence[Operation], skip: Collection[str]) -> list[Operation]:
     return [operation for operation in operations if operation.name in OPERATIONS and operation.name not in skip]
 
 
-def _single(operation: Operation, compile_backend: str | None) -> Step:
-    act = OPERATIONS[operation.name]
-    if compile_backend is not None:
-        act = compiled(act, compile_backend)
-    return Step((operation,), act, is_pass=False)
+def _in_chunks(act: Act, img_BCHW: Tensor, params_nK: Tensor, index_n: Tensor) -> None:
+    """A single operation on the images at `index_n`."""
+    for part in chunks(img_BCHW, len(index_n)):
+        params = params_nK[part].unbind(1)
+        if len(index_n) == len(img_BCHW):
+            img_BCHW[part] = act(img_BCHW[part], *params)
+        else:
+            img_BCHW.index_copy_(0, index_n[part], act(img_BCHW.index_select(0, index_n[part]), *params))
 
 
-def _together(operations: Sequence[Operation]) -> Callable[[Tensor, Tensor], None]:
-    """The pass of some operations over images, in place."""
+def _on_takers(operation: Act) -> Callable[[Tensor, Tensor, Tensor], None]:
+    """The same for a compiler; of what is only there for the number's sake, the first parameter is 0."""
 
-    def act(img_BCHW: Tensor, params_BR: Tensor) -> None:
+    def act(img_BCHW: Tensor, params_nK: Tensor, index_n: Tensor) -> None:
+        takes_n, *params = params_nK.unbind(1)
+        before_nCHW = img_BCHW.index_select(0, index_n)
+        changed_nCHW = torch.where(_per_image(takes_n) != 0, operation(before_nCHW, *params), before_nCHW)
+        img_BCHW.index_copy_(0, index_n, changed_nCHW)
+
+    return act
+
+
+def _together(operations: Sequence[Operation]) -> Callable[[Tensor, Tensor, Tensor], None]:
+    """The pass of some operations over all images."""
+
+    def act(img_BCHW: Tensor, params_BR: Tensor, _index_n: Tensor) -> None:
         changed_BCHW, columns = img_BCHW, iter(params_BR.unbind(1))
         for operation in operations:
-            takes_B111 = (next(columns) != 0)[:, None, None, None]
+            takes_B = next(columns)
             params = [next(columns) for _ in range(operation.parameters)]
-            changed_BCHW = torch.where(takes_B111, OPERATIONS[operation.name](changed_BCHW, *params), changed_BCHW)
+            acted_BCHW = OPERATIONS[operation.name](changed_BCHW, *params)
+            changed_BCHW = torch.where(_per_image(takes_B) != 0, acted_BCHW, changed_BCHW)
         img_BCHW.copy_(changed_BCHW)
 
     return act
+
+
+def _per_image(value_B: Tensor) -> Tensor:
+    return value_B[:, None, None, None]

@@ -3,7 +3,7 @@
 What Python and numpy take for a batch hardly grows with it, and on a GPU all goes there in two transfers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn
-from pipelines.augment.geometry import MATRICES, sampling_matrices
+from pipelines.augment.geometry import MOVES, sampling_matrices
 from pipelines.augment.passes import Step
 from pipelines.augment.warp import Warper
 from pipelines.buffers import upload
 
 TONE: Final = "brightness_contrast"
 """The operation that a warp does in its own pass where it follows: a shift and a gain, then clipped."""
+LEAST: Final = 2
+"""Images of a step where plans are alike: a compiler makes other code for none and for one."""
 
 
 class Part(NamedTuple):
@@ -38,7 +40,13 @@ class Plan(NamedTuple):
 
 
 def plans(
-    drawn: Sequence[Drawn], images: int, like_BCHW: Tensor, warper: Warper, steps: Sequence[Step]
+    drawn: Sequence[Drawn],
+    images: int,
+    like_BCHW: Tensor,
+    warper: Warper | None,
+    steps: Sequence[Step],
+    *,
+    alike: bool = False,
 ) -> Iterator[Plan]:
     """The plan of one batch after another.
 
@@ -46,36 +54,53 @@ def plans(
         drawn: for the images of all batches.
         images: of all batches, each of which has its full size.
         like_BCHW: a batch.
-        warper: does the geometry.
+        warper: does the geometry; None where there is none.
         steps: those there are; a plan has the ones that act on an image of its batch.
+        alike: all plans have a warp and all steps, whoever drew them. A single operation's parameters then begin with
+            1, and it has at least two images: its only one twice, or the first two times with parameters of 0.
     """
     batch, _, height_px, width_px = like_BCHW.shape
     by_name = {one.operation.name: one for one in drawn}
-    geometry = [by_name.pop(name) for name in list(by_name) if name in MATRICES]
-    tone = by_name.pop(TONE) if geometry and next(iter(by_name), None) == TONE else None
-    sampling_N33 = sampling_matrices(geometry, images, height_px, width_px)
-    matrices_N33 = warper.matrices(sampling_N33, height_px, width_px)
-    divides = sampling_N33[:, 2, :2].any()
-    steps = [step for step in steps if any(operation.name in by_name for operation in step.operations)]
-    indices = [_takers(step, by_name) for step in steps]
-    floats = [matrices_N33 if divides else matrices_N33[:, :2], _tones(tone, images)]
-    floats += [step.params(by_name, images) for step in steps]
-    matrix_NK3, tone_2N, *params = _transferred(floats, np.float32, like_BCHW.device)
+    geometry = [by_name.pop(name) for name in list(by_name) if name in MOVES]
+    warps = warper if geometry or alike else None
+    tone = by_name.pop(TONE) if warps is not None and next(iter(by_name), None) == TONE else None
+    floats = []
+    if warps is not None:
+        sampling_N33 = sampling_matrices(geometry, images, height_px, width_px)
+        floats = [warps.matrices(sampling_N33, height_px, width_px), _tones(tone, images)]
+    steps = [step for step in steps if alike or any(operation.name in by_name for operation in step.operations)]
+    indices, params = [step.takers(by_name) for step in steps], [step.params(by_name, images) for step in steps]
+    if alike:
+        for place, step in enumerate(steps):
+            if not step.is_pass:
+                indices[place], params[place] = _at_least_two(indices[place], params[place], images, batch)
+    on_device = _transferred([*floats, *params], np.float32, like_BCHW.device)
     places = _transferred([index_n % batch for index_n in indices], np.int64, like_BCHW.device)
-    warps: Iterable[tuple[Tensor, ...] | None] = repeat(None, images // batch)
-    if geometry:
-        prepared = warper.prepared(matrix_NK3, tone_2N, height_px)
-        warps = zip(*(torch.split(each, batch) for each in prepared), strict=True)
+    of_batches: Iterable[tuple[Tensor, ...] | None] = repeat(None, images // batch)
+    if warps is not None:
+        matrix_NK3, tone_2N, *on_device = on_device
+        prepared = warps.prepared(matrix_NK3, tone_2N, height_px)
+        of_batches = zip(*(torch.split(each, batch) for each in prepared), strict=True)
     counts = [np.bincount(index_n // batch, minlength=images // batch).tolist() for index_n in indices]
-    parts = [_parts(*each, batch) for each in zip(steps, params, places, counts, strict=True)]
-    for place, warp in enumerate(warps):
-        yield Plan(warp, [of_step[place] for of_step in parts if len(of_step[place].index_n)])
+    parts = [_parts(*each, batch) for each in zip(steps, on_device, places, counts, strict=True)]
+    for place, warp in enumerate(of_batches):
+        yield Plan(warp, [of_step[place] for of_step in parts if alike or len(of_step[place].index_n)])
 
 
-def _takers(step: Step, drawn: Mapping[str, Drawn]) -> NDArray[np.int64]:
-    """The places of the images that drew one of its operations."""
-    indices = [drawn[operation.name].index_n for operation in step.operations if operation.name in drawn]
-    return np.sort(np.concatenate(indices))
+def _at_least_two(
+    index_n: NDArray[np.int64], params_nK: NDArray[np.float64], images: int, batch: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The images of an operation and their parameters, behind a 1, with what a batch lacks (see `plans`)."""
+    count_of_batch = np.bincount(index_n // batch, minlength=images // batch)
+    lacking = np.repeat(np.arange(len(count_of_batch)), np.maximum(LEAST - count_of_batch, 0))
+    takes_n1 = np.ones((len(index_n), 1))
+    rows_nK = np.concatenate([np.concatenate([takes_n1, params_nK], axis=1), np.zeros((1, 1 + params_nK.shape[1]))])
+    # The batch's first taker if it has one, else the last row, which takes nothing, for the batch's first image.
+    row = np.where(count_of_batch[lacking] > 0, np.searchsorted(index_n, lacking * batch), len(index_n))
+    more = np.where(row < len(index_n), np.append(index_n, 0)[row], lacking * batch)
+    place = np.concatenate([index_n, more])
+    order = np.argsort(place, kind="stable")
+    return place[order], rows_nK[np.concatenate([np.arange(len(index_n)), row])[order]]
 
 
 def _parts(step: Step, params: Tensor, index_n: Tensor, counts: list[int], batch: int) -> list[Part]:

@@ -5,7 +5,7 @@ torch, around `grid_sample`; `pack` and `warp_packed` for a compiler, which make
 On a CPU what a pass needs fits the cache only in chunks of a few images, in memory that is kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import torch
@@ -85,7 +85,7 @@ def lines(matrix_NK3: Tensor, height_px: int) -> tuple[Tensor, Tensor]:
         float32 [N, K] and [N, K, height_px] of x, y and, with three rows, what they are divided by.
     """
     y_H = torch.arange(height_px, dtype=torch.float32, device=matrix_NK3.device)
-    return matrix_NK3[:, :, 0].contiguous(), matrix_NK3[:, :, 1, None] * y_H + matrix_NK3[:, :, 2, None]
+    return matrix_NK3[:, :, 0].contiguous(), (matrix_NK3[:, :, 1, None] * y_H).add_(matrix_NK3[:, :, 2, None])
 
 
 def warp_packed(
@@ -107,6 +107,51 @@ def warp_packed(
         out: float32 [N, H, W] 0..1, written.
     """
     images, height_px, width_px = out.shape
+    index_type = torch.int32 if packed_NHW.numel() < 2**31 else torch.int64
+    first_N11 = torch.arange(images, device=out.device, dtype=index_type)[:, None, None] * packed_NHW[0].numel()
+
+    def four(row_NHW: Tensor, column_NHW: Tensor) -> Iterable[Tensor]:
+        four_NHW = packed_NHW.reshape(-1)[first_N11 + row_NHW * (width_px - 1) + column_NHW]
+        return (four_NHW >> bits & WHITE for bits in (0, 8, 16, 24))
+
+    out.copy_(_toned(_between(four, (height_px, width_px), step_NK, first_NKH, x_W), gain_N, shift_N))
+
+
+def warp_bytes(img_BCHW: Tensor, matrix_BK3: Tensor, gain_B: Tensor, shift_B: Tensor) -> Tensor:
+    """What `warp` does to bytes, and clip(gain x img + shift) of it: for a compiler, and for a GPU.
+
+    Args:
+        img_BCHW: uint8, of at least 2 x 2 px.
+        matrix_BK3: float32, in pixels, what `in_pixels` gives; of two rows or three, as in `warp`.
+        gain_B: float32, of a byte.
+        shift_B: float32, in 0..1.
+
+    Returns:
+        float32 [B, C, H, W] 0..1.
+    """
+    batch, channels, height_px, width_px = img_BCHW.shape
+    img_NHW = img_BCHW.reshape(batch * channels, height_px, width_px)
+    if channels > 1:
+        matrix_BK3, gain_B, shift_B = (each.repeat_interleave(channels, 0) for each in (matrix_BK3, gain_B, shift_B))
+    x_W = torch.arange(width_px, dtype=torch.float32, device=img_BCHW.device)
+    image_N11 = torch.arange(batch * channels, device=img_BCHW.device)[:, None, None]
+
+    def four(row_NHW: Tensor, column_NHW: Tensor) -> Iterable[Tensor]:
+        neighbours = ((row, column) for row in (row_NHW, row_NHW + 1) for column in (column_NHW, column_NHW + 1))
+        return (img_NHW[image_N11, row, column] for row, column in neighbours)
+
+    level_NHW = _between(four, (height_px, width_px), *lines(matrix_BK3, height_px), x_W)
+    return _toned(level_NHW, gain_B, shift_B).view(img_BCHW.shape)
+
+
+def _between(
+    four: Callable[[Tensor, Tensor], Iterable[Tensor]],
+    size_px: tuple[int, int],
+    step_NK: Tensor,
+    first_NKH: Tensor,
+    x_W: Tensor,
+) -> Tensor:
+    """Levels at the places that the lines say, between those that `four` reads by row and column."""
     x_NHW, y_NHW, *divisor = (
         step_N[:, None, None] * x_W + first_NH[:, :, None]
         for step_N, first_NH in zip(step_NK.unbind(1), first_NKH.unbind(1), strict=True)
@@ -120,17 +165,18 @@ def warp_packed(
         before_NHW = mirrored_NHW.to(torch.int32).clamp(0, last_px - 1)
         return before_NHW, mirrored_NHW - before_NHW
 
-    column_NHW, right_NHW = places(x_NHW, width_px - 1)
-    row_NHW, down_NHW = places(y_NHW, height_px - 1)
-    index_type = torch.int32 if packed_NHW.numel() < 2**31 else torch.int64
-    first_N11 = torch.arange(images, device=out.device, dtype=index_type)[:, None, None] * packed_NHW[0].numel()
-    four_NHW = packed_NHW.reshape(-1)[first_N11 + row_NHW * (width_px - 1) + column_NHW]
-    upper, upper_next, lower, lower_next = ((four_NHW >> bits & WHITE).float() for bits in (0, 8, 16, 24))
+    column_NHW, right_NHW = places(x_NHW, size_px[1] - 1)
+    row_NHW, down_NHW = places(y_NHW, size_px[0] - 1)
+    upper, upper_next, lower, lower_next = (level.float() for level in four(row_NHW, column_NHW))
     above = upper + (upper_next - upper) * right_NHW
     below = lower + (lower_next - lower) * right_NHW
-    level_NHW = above + (below - above) * down_NHW
+    return above + (below - above) * down_NHW
+
+
+def _toned(level_NHW: Tensor, gain_N: Tensor, shift_N: Tensor) -> Tensor:
+    """Gain x level + shift, between 0 and 1; clamp(0, 1) would look for nan."""
     toned_NHW = level_NHW * gain_N[:, None, None] + shift_N[:, None, None]
-    out.copy_(1 - (1 - toned_NHW.relu()).relu())  # clamp(0, 1) would look for nan
+    return 1 - (1 - toned_NHW.relu()).relu()
 
 
 class Warper:
@@ -141,7 +187,7 @@ class Warper:
 
     def matrices(self, sampling_N33: Floats, _height_px: int, _width_px: int) -> Floats:
         """What `prepared` takes, made on the host of what `sampling_matrices` gives."""
-        return sampling_N33
+        return sampling_N33 if sampling_N33[:, 2, :2].any() else sampling_N33[:, :2]
 
     def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, _height_px: int) -> tuple[Tensor, ...]:
         """What calls take: tensors with a row for each image, whatever batches these come in.
@@ -197,7 +243,7 @@ class CompiledWarper(Warper):
 
     def matrices(self, sampling_N33: Floats, height_px: int, width_px: int) -> Floats:
         """As `Warper.matrices`."""
-        return in_pixels(sampling_N33, height_px, width_px)
+        return super().matrices(in_pixels(sampling_N33, height_px, width_px), height_px, width_px)
 
     def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, height_px: int) -> tuple[Tensor, ...]:
         """As `Warper.prepared`."""

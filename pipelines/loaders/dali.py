@@ -198,7 +198,7 @@ def warp_matrices(policy: Policy, seed: int, epoch: int, row_n: NDArray[np.int64
     matrix_n33 = in_pixels(sampling_matrices(drawn, len(row_n), size_px, size_px), size_px, size_px)
     matrix_n23 = matrix_n33[:, :2]
     matrix_n23[:, :, 2] += 0.5 - 0.5 * matrix_n23[:, :, :2].sum(2)
-    return matrix_n23.astype(np.float32)
+    return matrix_n23.astype(np.float32, order="C")  # DALI takes nothing else
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
@@ -210,5 +210,8 @@ def _pipeline(*, source: _Source, image_type: Any, on_gpu: bool, warps: bool) ->
         dtype=[types.UINT8, types.FLOAT][: 1 + warps],
         ndim=[1, 2][: 1 + warps],
     )
-    img = fn.decoders.image(jpeg, device="mixed" if on_gpu else "cpu", output_type=image_type)
+    device = "mixed" if on_gpu else "cpu"
+    # All of them by the GPU's own decoder, if it has one: by its place in a run an image may else come from another,
+    # and differ by a gray level after a resume.
+    img = fn.decoders.image(jpeg, device=device, hw_decoder_load=1.0, output_type=image_type)
     return fn.warp_affine(img, matrix=matrix[0], interp_type=types.INTERP_LINEAR) if warps else img

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipelines.augment import online
 from pipelines.augment.draws import Drawn, draw
-from pipelines.augment.geometry import MATRICES
+from pipelines.augment.geometry import MOVES
 from pipelines.augment.online import OnlinePolicy, normalise
 from pipelines.augment.operations import OPERATIONS
 from pipelines.augment.passes import fused_steps
@@ -139,7 +139,7 @@ def test_batches_planned_together_come_out_as_each_alone_to_the_bit(
     batch: Tensor, backend: str | None, shares_passes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As they were foretold, up to the last, short one."""
-    monkeypatch.setattr(online, "FUSED_ON", {"cpu"} if shares_passes else set())
+    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"} if shares_passes else set())
     drawn_for = Recorded(monkeypatch)
     together, alone = (OnlinePolicy(STRONG, 0, compile_backend=backend) for _ in range(2))
     for start in range(0, 48, 10):
@@ -190,7 +190,7 @@ def test_operations_that_share_passes_give_the_same(
     batch: Tensor, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a GPU."""
-    monkeypatch.setattr(online, "FUSED_ON", {"cpu"})
+    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
     img = batch.expand(-1, channels, -1, -1)
     for policy in (STRONG, LIGHT):
         fused = OnlinePolicy(policy, 0, compile_backend="aot_eager")(img, ROWS, 0)
@@ -198,7 +198,7 @@ def test_operations_that_share_passes_give_the_same(
 
 
 def test_the_strong_policys_pixelwise_operations_take_two_passes() -> None:
-    steps = [[operation.name for operation in step.operations] for step in fused_steps(STRONG, (), "aot_eager")]
+    steps = [[operation.name for operation in step.operations] for step in fused_steps(STRONG, ())]
     assert [step for step in steps if len(step) > 1] == [
         ["brightness_contrast", "gamma", "illumination", "gaussian_noise"],
         ["erasing", "grid"],
@@ -281,7 +281,7 @@ def test_a_range_beyond_its_operation_is_refused() -> None:
 
 def test_every_operation_of_the_tables_can_be_done() -> None:
     names = {operation.name for policy in (STRONG, LIGHT) for operation in policy.operations}
-    assert names == MATRICES.keys() | OPERATIONS.keys()
+    assert names == MOVES.keys() | OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch._inductor import list_options
 
 from pipelines.augment.draws import draw
-from pipelines.augment.geometry import MATRICES, in_pixels, sampling_matrices
+from pipelines.augment.geometry import MOVES, in_pixels, sampling_matrices
 from pipelines.augment.policy import STRONG
 from pipelines.augment.warp import OPTIONS, CompiledWarper, Warper, compiled, lines, pack, warp, warp_packed
 
@@ -24,7 +24,7 @@ def nothing_compiled_before() -> None:
 
 
 def strong_sampling(batch: int, height_px: int, width_px: int) -> NDArray[np.float64]:
-    geometry = [one for one in draw(STRONG, 0, 0, np.arange(batch)) if one.operation.name in MATRICES]
+    geometry = [one for one in draw(STRONG, 0, 0, np.arange(batch)) if one.operation.name in MOVES]
     return sampling_matrices(geometry, batch, height_px, width_px)
 
 
