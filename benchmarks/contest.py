@@ -23,8 +23,6 @@ SETTLES_WITHIN_S: Final = 3.0
 QUIET_S: Final = 0.1
 IDLE: Final = 0.25
 """Of one core, in such a time: the clock of processes ticks each hundredth of a second."""
-SLOW_S: Final = 3.0
-"""A first epoch as long as this, with all that starts in it, is followed by others of a turn's length at least."""
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}
 """How far a contender's mean pixel may lie from the reference's: decoders differ by rounding; borders are mirrored,
 repeated or black, which moves an augmented mean."""
@@ -81,7 +79,7 @@ def contest(
                 checks[name], peers[name] = found, peer
             except (PeerError, ValueError) as error:
                 failed[name] = said(name, error)
-        turns = _in_turn(peers, firsts, repeats=repeats)
+        turns = _in_turn(peers, repeats=repeats)
         for peer in peers.values():
             peer.quit()
         contenders = {
@@ -120,12 +118,12 @@ def _refuse_other_images(title: str, found: Mapping[str, Any], first: Mapping[st
         raise ValueError(f"the mean pixel of {title} is {found['mean']:.4f}, not {first['mean']:.4f}")
 
 
-def _in_turn(peers: Mapping[str, Peer], firsts: Mapping[str, float], *, repeats: int) -> Turns:
-    """Let the peers run, in turn. One that fails gets no more turns. `firsts` are the seconds of their first epochs.
+def _in_turn(peers: Mapping[str, Peer], *, repeats: int) -> Turns:
+    """Let the peers run, in turn. One that fails gets no more turns.
 
     A turn is one epoch, or as many as a second takes by the epoch before the first turn: a single one of 20 ms would
-    only tell what the turns of the others have left in the caches. That epoch does not count, and is left out where the
-    very first one was slow. After a turn nobody runs until the peer has settled.
+    only tell what the turns of the others have left in the caches. That epoch does not count; the very first one would
+    not do, since workers start and code is compiled in it. After a turn nobody runs until the peer has settled.
     """
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
     counts: dict[str, int] = {}
@@ -134,8 +132,6 @@ def _in_turn(peers: Mapping[str, Peer], firsts: Mapping[str, float], *, repeats:
         if number:
             first = FIRST_TIMED + (number - 1) * counts[name]
             turns[name].append(peers[name].epochs(first, counts[name]))
-        elif firsts[name] >= SLOW_S:
-            counts[name] = 1
         else:
             counts[name] = math.ceil(TURN_S / peers[name].epochs(FIRST_TIMED - 1, 1)["seconds"])
         settle(peers[name].pid)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import draw
-from pipelines.augment.engines import Engine, Stepwise, Whole
+from pipelines.augment.execution import Execution, Stepwise, Whole
 from pipelines.augment.operations import HIGHEST
 from pipelines.augment.passes import single_steps
 from pipelines.augment.plan import Plan
@@ -62,12 +62,12 @@ class OnlinePolicy:
         self.skip: Final = frozenset(skip)
 
         steps = single_steps(policy, self.skip, compile_backend)
-        self._engine = Stepwise(Warper(), steps)
-        self._byte_engine: Engine = self._engine
-        self._byte_engine_of_gpu: Engine = self._engine
+        self._execution = Stepwise(Warper(), steps)
+        self._byte_execution: Execution = self._execution
+        self._byte_execution_of_gpu: Execution = self._execution
         if compile_backend is not None:
-            self._byte_engine = Stepwise(CompiledWarper(compile_backend), steps)
-            self._byte_engine_of_gpu = Whole(policy, self.skip, compile_backend)
+            self._byte_execution = Stepwise(CompiledWarper(compile_backend), steps)
+            self._byte_execution_of_gpu = Whole(policy, self.skip, compile_backend)
         self._buffers: Buffers | None = None
         self._planned: deque[tuple[NDArray[np.int64], Plan]] = deque()
         self._planned_for: tuple[object, ...] = ()
@@ -103,7 +103,7 @@ class OnlinePolicy:
         if out is None:
             out = self._fresh(img_BCHW)
         plan = self._plan(img_BCHW, rows_B, epoch, coming_N)
-        self._engine_of(img_BCHW)(img_BCHW, plan, out)
+        self._execution_of(img_BCHW)(img_BCHW, plan, out)
         return out
 
     def _plan(
@@ -122,15 +122,15 @@ class OnlinePolicy:
             more = min(len(coming_N), max(0, PLANNED_IMAGES - batch)) // batch * batch
             rows_N = np.concatenate([rows_B, coming_N[:more]])
         drawn = draw(self.policy, self.seed, epoch, rows_N, skip=self.skip)
-        made = self._engine_of(img_BCHW).plans(drawn, len(rows_N), img_BCHW)
+        made = self._execution_of(img_BCHW).plans(drawn, len(rows_N), img_BCHW)
         self._planned = deque(zip(rows_N.reshape(-1, batch), made, strict=True))
         self._planned_for = planned_for
         return self._planned.popleft()[1]
 
-    def _engine_of(self, img_BCHW: Tensor) -> Engine:
+    def _execution_of(self, img_BCHW: Tensor) -> Execution:
         if img_BCHW.dtype != torch.uint8:
-            return self._engine
-        return self._byte_engine_of_gpu if img_BCHW.device.type in WHOLE_ON else self._byte_engine
+            return self._execution
+        return self._byte_execution_of_gpu if img_BCHW.device.type in WHOLE_ON else self._byte_execution
 
     def _fresh(self, like_BCHW: Tensor) -> Tensor:
         """Float32 memory of this shape that nobody holds."""

@@ -76,6 +76,25 @@ def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tm
     assert measures["gpu_memory_mib"] is None
 
 
+def test_a_turn_is_as_long_for_a_contender_whose_first_epoch_was_slow(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has compiled something, say; one short epoch would tell what the others have left in the caches."""
+    epochs = Peer.epochs
+
+    def slow_at_first(peer: Peer, first: int, count: int) -> dict[str, float]:
+        return epochs(peer, first, count) | ({} if first else {"seconds": 9.0})
+
+    monkeypatch.setattr(Peer, "epochs", slow_at_first)
+    case = contest(
+        {"fastfer, resident": Rival("ours", "resident", OWN)}, "decode", title="made", how="by a test",
+        ours="fastfer, resident", source=few, work=tmp_path, repeats=1, batch=16,
+    )  # fmt: skip
+    entry = case.contenders["fastfer, resident"]
+    assert entry.measures["first_epoch_s"] == 9
+    assert entry.items > 20 * case.settings["images"]
+
+
 def test_peers_that_are_told_to_quit_end_before_their_contexts(few: Path, tmp_path: Path) -> None:
     with Peer(Rival("ours", "resident", OWN), "decode", source=few, work=tmp_path) as peer:
         peer.quit()

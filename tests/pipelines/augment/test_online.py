@@ -197,6 +197,33 @@ def test_operations_that_share_passes_give_the_same(
         torch.testing.assert_close(fused, OnlinePolicy(policy, 0)(img, ROWS, 0), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_batches_of_few_images_can_be_done_as_a_whole(
+    batch: Tensor, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most operations are drawn by one of them or by none, and yet each is given two."""
+    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
+    policy, found = OnlinePolicy(STRONG, 0, compile_backend="eager"), []
+    for start in range(0, 40, batch_size):
+        part = slice(start, start + batch_size)
+        found.append(policy(batch[part], ROWS[part], 0, coming_N=ROWS[part.stop : 40]))
+    torch.testing.assert_close(torch.cat(found), OnlinePolicy(STRONG, 0)(batch[:40], ROWS[:40], 0), atol=1e-5, rtol=0)
+
+
+def test_one_compiled_function_serves_any_number_of_images(batch: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
+    graphs = []
+
+    def counting(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    policy = OnlinePolicy(STRONG, 0, compile_backend=counting)  # type: ignore[arg-type]
+    for images in (48, 3, 20, 2, 31):
+        policy(batch[:images], ROWS[:images], 0)
+    assert len(graphs) == 1
+
+
 def test_the_strong_policys_pixelwise_operations_take_two_passes() -> None:
     steps = [[operation.name for operation in step.operations] for step in fused_steps(STRONG, ())]
     assert [step for step in steps if len(step) > 1] == [

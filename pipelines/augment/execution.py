@@ -27,7 +27,7 @@ FIRST_TAKERS: Final = 8
 would be compiled as if they always were."""
 
 
-class Engine(Protocol):
+class Execution(Protocol):
     """Makes plans of its own kind, and carries them out."""
 
     def plans(self, drawn: Sequence[Drawn], images: int, like_BCHW: Tensor) -> Iterator[Plan]:
@@ -44,11 +44,11 @@ class Stepwise:
         self._warper, self._steps = warper, steps
 
     def plans(self, drawn: Sequence[Drawn], images: int, like_BCHW: Tensor) -> Iterator[Plan]:
-        """As `Engine`."""
+        """As `Execution`."""
         return plans(drawn, images, like_BCHW, self._warper, self._steps)
 
     def __call__(self, img_BCHW: Tensor, plan: Plan, out: Tensor) -> None:
-        """As `Engine`; images are bytes or floats."""
+        """As `Execution`; images are bytes or floats."""
         if plan.warp is not None:
             self._warper(img_BCHW, plan.warp, out)
         else:
@@ -69,11 +69,11 @@ class Whole:
         self._first = True
 
     def plans(self, drawn: Sequence[Drawn], images: int, like_BCHW: Tensor) -> Iterator[Plan]:
-        """As `Engine`."""
+        """As `Execution`."""
         return plans(drawn, images, like_BCHW, self._warper, self._steps, alike=True)
 
     def __call__(self, img_BCHW: Tensor, plan: Plan, out: Tensor) -> None:
-        """As `Engine`; images are bytes."""
+        """As `Execution`; images are bytes."""
         if self._first:
             self._first = False
             self._compile(img_BCHW, plan)
