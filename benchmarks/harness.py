@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -211,15 +212,19 @@ def commit_of(repository: Path) -> str | None:
 
 
 def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path | None = None) -> Path:
-    """Write `<suite>--<cores>-core-<machine>--<device>.json` into the folder: this machine's facts and the cases."""
+    """Write `<suite>--<cores>-core-<processor>--<device>.json` into the folder: this machine's facts and the cases."""
     facts = machine()
-    device = "cpu" if facts.device is None else "-".join(facts.device.lower().split())
     folder = folder or (QUICK_RESULTS if quick else RESULTS)
-    path = folder / f"{suite}--{facts.cores}-core-{platform.machine()}--{device}.json"
+    path = folder / f"{suite}--{facts.cores}-core-{plain(facts.processor)}--{plain(facts.device or 'cpu')}.json"
     result = Result(schema_version=SCHEMA_VERSION, suite=suite, quick=quick, machine=facts, cases=list(cases))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(result.model_dump(), indent=1) + "\n").encode())
     return path
+
+
+def plain(name: str) -> str:
+    """A name of hardware as a part of a file's: `Intel(R) Xeon(R) Processor` is intel-xeon-processor."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", name.lower())).strip("-")
 
 
 def show(case: Case) -> None:

@@ -43,8 +43,8 @@ class OnlinePolicy:
             policy: the table, such as STRONG.
             seed: 0..2**32 - 1.
             skip: operations drawn elsewhere, such as DRAWN_BY_DALI; the draws of the others stay as they are.
-            compile_backend: torch.compile's, such as "inductor", for the warp and the steps (`passes`); None is eager.
-                The dispatch to the images that take a step stays eager.
+            compile_backend: torch.compile's, such as "inductor"; None is eager. Images of bytes on a GPU then meet the
+                whole policy as one function; others the warp and each step, told eagerly which images take it.
 
         Raises:
             ValueError: a range reaches beyond what its operation is made for, or `skip` names no operation.

@@ -1,7 +1,7 @@
 """Batches warped on the device, each image by a matrix of its own and with a gain and a shift; chunk by chunk on a CPU.
 
-Bilinear; outside an image it is mirrored, so no black corners appear. Two ways to the same pixels: `warp` for eager
-torch, around `grid_sample`; `pack` and `warp_packed` for a compiler, which makes one pass over memory of each.
+Bilinear; outside an image it is mirrored, so no black corners appear. Three ways to the same pixels: `warp` for eager
+torch, around `grid_sample`; for a compiler `pack` and `warp_packed`, a pass over memory each, or `warp_bytes` on a GPU.
 On a CPU what a pass needs fits the cache only in chunks of a few images, in memory that is kept.
 """
 

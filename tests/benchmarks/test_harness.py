@@ -84,6 +84,18 @@ def test_a_written_result_is_read_as_it_was(tmp_path: Path) -> None:
     assert result.cases[0].contenders["fastfer"].measures == {"pss_mib": 10.0, "power_w": None}
 
 
+def test_results_of_different_hardware_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for processor in ("AMD EPYC", "Intel(R) Xeon(R) Processor", "../other/(TM) 5%"):
+        facts = machine().model_copy(update={"processor": processor, "cores": 2, "device": "NVIDIA H200"})
+        monkeypatch.setattr("benchmarks.harness.machine", lambda facts=facts: facts)
+        write_result("made", [a_case()], quick=False, folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "made--2-core-amd-epyc--nvidia-h200.json",
+        "made--2-core-intel-xeon-processor--nvidia-h200.json",
+        "made--2-core-other-5--nvidia-h200.json",
+    }
+
+
 def test_the_machine_tells_the_driver_and_the_power_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, FakeNvml(FakeGpu("GPU-a")), "a")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
