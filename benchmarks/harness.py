@@ -215,14 +215,14 @@ def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path
     """Write `<suite>--<cores>-core-<processor>--<device>.json` into the folder: this machine's facts and the cases."""
     facts = machine()
     folder = folder or (QUICK_RESULTS if quick else RESULTS)
-    path = folder / f"{suite}--{facts.cores}-core-{plain(facts.processor)}--{plain(facts.device or 'cpu')}.json"
+    path = folder / f"{suite}--{facts.cores}-core-{_in_names(facts.processor)}--{_in_names(facts.device or 'cpu')}.json"
     result = Result(schema_version=SCHEMA_VERSION, suite=suite, quick=quick, machine=facts, cases=list(cases))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(result.model_dump(), indent=1) + "\n").encode())
     return path
 
 
-def plain(name: str) -> str:
+def _in_names(name: str) -> str:
     """A name of hardware as a part of a file's: `Intel(R) Xeon(R) Processor` is intel-xeon-processor."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", name.lower())).strip("-")
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 from typing import Any, Final, cast
 
-import torch
 from lightning_fabric import Fabric
 
+from benchmarks.watch import device
 from fastfer.training.learner import Learner
 from fastfer.training.state import EpochProgress
+from pipelines.buffers import current_stream
 from pipelines.loaders import Batch, Loader
 from pipelines.loaders.base import Share
 
@@ -67,8 +68,8 @@ class _Clock:
 
     def begin(self, phase: str) -> None:
         """The phase before it has ended, on the device too, where another stream may be making later batches ready."""
-        if torch.cuda.is_available():
-            torch.cuda.current_stream().synchronize()
+        if (stream := current_stream(device())) is not None:
+            stream.synchronize()
         now = time.perf_counter()
         self.seconds[self._phase] += now - self._since
         self._phase, self._since = phase, now

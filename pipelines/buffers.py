@@ -113,7 +113,8 @@ def current_stream(device: torch.device) -> torch.cuda.Stream | None:
 def upload(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
     """A tensor of the array's values on the device; on a GPU by way of pinned memory, so that nobody waits.
 
-    Copied by numpy, since torch's `pin_memory` wakes all its threads to copy what is small.
+    Copied by numpy: torch's `pin_memory` took many times as long between other work as alone, most likely as it wakes
+    all its threads.
     """
     tensor = torch.from_numpy(array)
     if device.type != "cuda":

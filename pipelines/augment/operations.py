@@ -25,15 +25,15 @@ def brightness_contrast(img_BCHW: Tensor, brightness: Tensor, contrast: Tensor) 
 
     kornia's two calls make three passes over memory; this makes two.
     """
-    return torch.addcmul(_per_image(brightness), img_BCHW, _per_image(contrast)).clamp_(0, 1)
+    return torch.addcmul(per_image(brightness), img_BCHW, per_image(contrast)).clamp_(0, 1)
 
 
 def gamma(img_BCHW: Tensor, gamma: Tensor) -> Tensor:
     """Img to the power of gamma.
 
-    kornia's own moves its gain to the device, and waits for that; `pow` takes a GPU several times as long as this.
+    kornia's own moves its gain to the device, and waits for that. `pow` would take longer.
     """
-    return img_BCHW.log2().mul_(_per_image(gamma)).exp2_().clamp_(0, 1)
+    return img_BCHW.log2().mul_(per_image(gamma)).exp2_().clamp_(0, 1)
 
 
 def equalise(img_BCHW: Tensor, amount: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def gaussian_blur(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
     size_px = max(img_BCHW.shape[-2:])
     radius_px = math.ceil(3 * BLUR_SIGMA_MAX * size_px)
     if torch.compiler.is_compiling():
-        weights = _half_gaussian(_per_image(sigma * size_px), radius_px)
+        weights = _half_gaussian(per_image(sigma * size_px), radius_px)
         return _blurred_along(_blurred_along(img_BCHW, weights, 3), weights, 2).clamp(0, 1)
     kernel_BK = kornia.filters.get_gaussian_kernel1d(2 * radius_px + 1, (sigma * size_px)[:, None])
     blurred: Tensor = kornia.filters.filter2d_separable(img_BCHW, kernel_BK, kernel_BK)
@@ -95,7 +95,7 @@ def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
     half_B = length * size_px / 2 * main_B
     step_x_B, step_y_B = right_B / main_B, down_B / main_B  # one of them is 1 or -1
     if torch.compiler.is_compiling():
-        line = _per_image(step_x_B), _per_image(step_y_B), _per_image(half_B)
+        line = per_image(step_x_B), per_image(step_y_B), per_image(half_B)
         return _mean_along(img_BCHW, *line, radius_px).clamp(0, 1)
     place_K = torch.arange(-radius_px, radius_px + 1, device=img_BCHW.device)
     share_B1K = _covered(place_K.abs(), half_B[:, None])[:, None]
@@ -110,13 +110,13 @@ def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
 def gaussian_noise(img_BCHW: Tensor, sigma: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
     """Add normal noise of standard deviation sigma, a pure function of the image's two keys and the pixel's place."""
     place_CHW = torch.arange(img_BCHW[0].numel(), device=img_BCHW.device, dtype=torch.int32)
-    hash_BCHW = _hash(place_CHW.view(1, *img_BCHW.shape[1:]), _per_image(key_high), _per_image(key_low))
+    hash_BCHW = _hash(place_CHW.view(1, *img_BCHW.shape[1:]), per_image(key_high), per_image(key_low))
     # Box and Muller's transform of the hash's two halves; centred, so that the logarithm is finite (up to 4.9 sigma).
     # torch's erfinv would do, but on a CPU a compiler makes slow code of it.
     share_BCHW = (hash_BCHW >> 16 & 0xFFFF).to(torch.float32).mul_(2.0**-16).add_(2.0**-17)
     turn_BCHW = (hash_BCHW & 0xFFFF).to(torch.float32).mul_(2 * math.pi * 2.0**-16)
     noise_BCHW = share_BCHW.log_().mul_(-2).sqrt_().mul_(turn_BCHW.cos_())
-    return torch.addcmul(img_BCHW, noise_BCHW, _per_image(sigma)).clamp_(0, 1)
+    return torch.addcmul(img_BCHW, noise_BCHW, per_image(sigma)).clamp_(0, 1)
 
 
 def downscale(img_BCHW: Tensor, factor: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ def erasing(img_BCHW: Tensor, area: Tensor, aspect: Tensor, x: Tensor, y: Tensor
     height_B11 = (area * torch.exp2(-aspect)).sqrt()[:, None, None]
     left_B11, top_B11 = x[:, None, None] * (1 - width_B11), y[:, None, None] * (1 - height_B11)
     hole_BHW = (x_W >= left_B11) & (x_W < left_B11 + width_B11) & (y_H1 >= top_B11) & (y_H1 < top_B11 + height_B11)
-    return torch.where(hole_BHW[:, None], _per_image(value), img_BCHW)
+    return torch.where(hole_BHW[:, None], per_image(value), img_BCHW)
 
 
 def grid(img_BCHW: Tensor, cell: Tensor, hole: Tensor, x: Tensor, y: Tensor, value: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ def grid(img_BCHW: Tensor, cell: Tensor, hole: Tensor, x: Tensor, y: Tensor, val
     hole_B11 = hole[:, None, None]
     in_column_B1W = torch.frac(x_W / cell[:, None, None] + x[:, None, None]) < hole_B11
     in_row_BH1 = torch.frac(y_H1 / cell[:, None, None] + y[:, None, None]) < hole_B11
-    return torch.where((in_column_B1W & in_row_BH1)[:, None], _per_image(value), img_BCHW)
+    return torch.where((in_column_B1W & in_row_BH1)[:, None], per_image(value), img_BCHW)
 
 
 OPERATIONS: Final[Mapping[str, Callable[..., Tensor]]] = {
@@ -169,7 +169,8 @@ HIGHEST: Final[Mapping[tuple[str, str], float]] = {
 """(operation, parameter) -> the largest value that its function is made for."""
 
 
-def _per_image(value_B: Tensor) -> Tensor:
+def per_image(value_B: Tensor) -> Tensor:
+    """[B, 1, 1, 1]: one number for all pixels of each image."""
     return value_B[:, None, None, None]
 
 

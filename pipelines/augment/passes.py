@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.draws import Drawn
-from pipelines.augment.operations import OPERATIONS
+from pipelines.augment.operations import OPERATIONS, per_image
 from pipelines.augment.policy import Operation, Policy
-from pipelines.augment.warp import Act, chunks, compiled, warp_bytes
+from pipelines.augment.warp import WHITE, Act, chunks, compiled, warp_bytes
 
 POINTWISE: Final = frozenset({"brightness_contrast", "gamma", "illumination", "gaussian_noise", "erasing", "grid"})
 """Operations whose result at a pixel depends on this pixel and its place alone."""
 CONVOLUTIONS: Final = frozenset({"gaussian_blur", "motion_blur"})
-"""A CPU has them faster from torch's own convolution than from a compiler."""
+"""A CPU has them as fast from torch's own convolution as from a compiler, or faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def whole(steps: Sequence[Step]) -> Act:
         params: Sequence[Tensor],
         indices: Sequence[Tensor],
     ) -> None:
-        changed_BCHW = img_BCHW / 255 if warp is None else warp_bytes(img_BCHW, *warp)
+        changed_BCHW = img_BCHW / WHITE if warp is None else warp_bytes(img_BCHW, *warp)
         for step, params_nK, index_n in zip(steps, params, indices, strict=True):
             step.act(changed_BCHW, params_nK, index_n)
         out.copy_(changed_BCHW)
@@ -138,7 +138,7 @@ def _on_takers(operation: Act) -> Callable[[Tensor, Tensor, Tensor], None]:
     def act(img_BCHW: Tensor, params_nK: Tensor, index_n: Tensor) -> None:
         takes_n, *params = params_nK.unbind(1)
         before_nCHW = img_BCHW.index_select(0, index_n)
-        changed_nCHW = torch.where(_per_image(takes_n) != 0, operation(before_nCHW, *params), before_nCHW)
+        changed_nCHW = torch.where(per_image(takes_n) != 0, operation(before_nCHW, *params), before_nCHW)
         img_BCHW.index_copy_(0, index_n, changed_nCHW)
 
     return act
@@ -153,11 +153,7 @@ def _together(operations: Sequence[Operation]) -> Callable[[Tensor, Tensor, Tens
             takes_B = next(columns)
             params = [next(columns) for _ in range(operation.parameters)]
             acted_BCHW = OPERATIONS[operation.name](changed_BCHW, *params)
-            changed_BCHW = torch.where(_per_image(takes_B) != 0, acted_BCHW, changed_BCHW)
+            changed_BCHW = torch.where(per_image(takes_B) != 0, acted_BCHW, changed_BCHW)
         img_BCHW.copy_(changed_BCHW)
 
     return act
-
-
-def _per_image(value_B: Tensor) -> Tensor:
-    return value_B[:, None, None, None]

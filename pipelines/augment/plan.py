@@ -69,11 +69,13 @@ def plans(
         sampling_N33 = sampling_matrices(geometry, images, height_px, width_px)
         floats = [warps.matrices(sampling_N33, height_px, width_px), _tones(tone, images)]
     steps = [step for step in steps if alike or any(operation.name in by_name for operation in step.operations)]
-    indices, params = [step.takers(by_name) for step in steps], [step.params(by_name, images) for step in steps]
+    of_steps = [(step.takers(by_name), step.params(by_name, images)) for step in steps]
     if alike:
-        for place, step in enumerate(steps):
-            if not step.is_pass:
-                indices[place], params[place] = _at_least_two(indices[place], params[place], images, batch)
+        of_steps = [
+            each if step.is_pass else _at_least_two(*each, images, batch)
+            for step, each in zip(steps, of_steps, strict=True)
+        ]
+    indices, params = [index_n for index_n, _ in of_steps], [params for _, params in of_steps]
     on_device = _transferred([*floats, *params], np.float32, like_BCHW.device)
     places = _transferred([index_n % batch for index_n in indices], np.int64, like_BCHW.device)
     of_batches: Iterable[tuple[Tensor, ...] | None] = repeat(None, images // batch)

@@ -200,9 +200,8 @@ def test_opening_and_closing_leaves_no_memory_and_no_handle(records: Path, kind:
         libc.malloc_trim(0)
         return process.memory_info().rss, process.num_fds()
 
-    times = 8 if kind.endswith(ON_CUDA) else 30  # DALI takes most of a second to open its decoders on a GPU
     open_and_close(20)
-    rounds = [open_and_close(times) for _ in range(6)]
+    rounds = [open_and_close(30) for _ in range(6)]
     (rss_before, rss_after), (files_before, files_after) = (
         (min(part[:3]), min(part[3:])) for part in zip(*rounds, strict=True)
     )
