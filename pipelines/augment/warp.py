@@ -18,14 +18,16 @@ Act = Callable[..., Any]
 
 CHUNK_PX: Final = 160_000
 """Pixels worked on at a time by each thread of a CPU (three images of 224 px)."""
-COMPILED_CHUNK_PX: Final = 840_000
-"""The same for compiled code, which needs less memory for each pixel, but a call has a cost (sixteen images)."""
+COMPILED_CHUNK_PX: Final = 440_000
+"""The same for compiled code, which needs less memory for each pixel, but a call has a cost (eight images)."""
 OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "inductor": {"assert_indirect_indexing": False, "cpp.enable_floating_point_contract_flag": "fast"}
 }
 """By torch.compile's backend: no check of every place that is read, which cannot lie outside, and one operation for a
 product and a sum. The warp is a tenth faster on a CPU, with `relu` in place of `clamp(min=0)`. What a release of torch
 does not know is left out."""
+IN_ONE_PASS: Final = {"realize_opcount_threshold": 1000, "realize_reads_threshold": 1000}
+"""Besides: nothing goes through memory because it is long or used more than once."""
 WHITE: Final = 255
 
 
@@ -67,11 +69,12 @@ def pack(img_NHW: Tensor, out: Tensor) -> None:
 
     Args:
         img_NHW: uint8.
-        out: int32 [N, H - 1, W - 1], written.
+        out: int32 [N, (H - 1) * W], written but for each last number; those of the last column are of no use.
     """
-    wide_NHW = img_NHW.to(torch.int32)
-    upper, lower = wide_NHW[:, :-1], wide_NHW[:, 1:]
-    out.copy_(upper[..., :-1] | upper[..., 1:] << 8 | lower[..., :-1] << 16 | lower[..., 1:] << 24)
+    width_px = img_NHW.shape[2]
+    wide_NP = img_NHW.flatten(1).to(torch.int32)
+    upper, lower = wide_NP[:, :-width_px], wide_NP[:, width_px:]
+    out[:, :-1].copy_(upper[:, :-1] | upper[:, 1:] << 8 | lower[:, :-1] << 16 | lower[:, 1:] << 24)
 
 
 def lines(matrix_NK3: Tensor, height_px: int) -> tuple[Tensor, Tensor]:
@@ -89,7 +92,7 @@ def lines(matrix_NK3: Tensor, height_px: int) -> tuple[Tensor, Tensor]:
 
 
 def warp_packed(
-    packed_NHW: Tensor, step_NK: Tensor, first_NKH: Tensor, x_W: Tensor, gain_N: Tensor, shift_N: Tensor, out: Tensor
+    packed_NP: Tensor, step_NK: Tensor, first_NKH: Tensor, x_W: Tensor, gain_N: Tensor, shift_N: Tensor, out: Tensor
 ) -> None:
     """What `warp` does to images that `pack` packed, and clip(gain x img + shift) of it.
 
@@ -98,7 +101,7 @@ def warp_packed(
     more than an image's side outside of it may be mirrored otherwise. Whatever the lines say, only the image is read.
 
     Args:
-        packed_NHW: int32 [N, H - 1, W - 1].
+        packed_NP: int32 [N, (H - 1) * W].
         step_NK: float32, see `lines`.
         first_NKH: float32, see `lines`.
         x_W: float32, 0 to W - 1.
@@ -107,11 +110,12 @@ def warp_packed(
         out: float32 [N, H, W] 0..1, written.
     """
     images, height_px, width_px = out.shape
-    index_type = torch.int32 if packed_NHW.numel() < 2**31 else torch.int64
-    first_N11 = torch.arange(images, device=out.device, dtype=index_type)[:, None, None] * packed_NHW[0].numel()
+    first_N11 = torch.arange(images, device=out.device)[:, None, None] * packed_NP.shape[1]
 
     def four(row_NHW: Tensor, column_NHW: Tensor) -> Iterable[Tensor]:
-        four_NHW = packed_NHW.reshape(-1)[first_N11 + row_NHW * (width_px - 1) + column_NHW]
+        # inductor looks whether an index is negative; and it would widen 32 bits one by one.
+        index_NHW = first_N11 + (row_NHW * width_px + column_NHW).to(torch.int64)
+        four_NHW = F.embedding(index_NHW, packed_NP.view(-1, 1)).squeeze(-1)
         return (four_NHW >> bits & WHITE for bits in (0, 8, 16, 24))
 
     out.copy_(_toned(_between(four, (height_px, width_px), step_NK, first_NKH, x_W), gain_N, shift_N))
@@ -221,14 +225,15 @@ class Warper:
             torch.clamp(warp(toned, matrix_BK3[part], scratch_3BHW=mine[:3]), 0, 1, out=out[part])
 
 
-def compiled(act: Act, backend: str) -> Act:
+def compiled(act: Act, backend: str, *, in_one_pass: bool = False) -> Act:
     """The same by torch.compile, with its options for pixels."""
     options = OPTIONS.get(backend)
     if options is not None:
         from torch._inductor import list_options  # takes seconds, which only those who compile shall wait
 
         known = list_options()
-        options = {name: value for name, value in options.items() if name in known}
+        wanted = options | IN_ONE_PASS if in_one_pass else options
+        options = {name: value for name, value in wanted.items() if name in known}
     made: Act = torch.compile(act, backend=backend, options=options)
     return made
 
@@ -239,7 +244,7 @@ class CompiledWarper(Warper):
     def __init__(self, backend: str) -> None:
         super().__init__()
         self._pack: Act = compiled(pack, backend)
-        self._warp: Act = compiled(warp_packed, backend)
+        self._warp: Act = compiled(warp_packed, backend, in_one_pass=True)
 
     def matrices(self, sampling_N33: Floats, height_px: int, width_px: int) -> Floats:
         """As `Warper.matrices`."""
@@ -260,7 +265,7 @@ class CompiledWarper(Warper):
         img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
         parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))
         size = parts[0].stop
-        self._scratch = _kept(self._scratch, (size, height_px - 1, width_px - 1), img_NHW, torch.int32)
+        self._scratch = _kept(self._scratch, (size, (height_px - 1) * width_px), img_NHW, torch.int32)
         for part in parts:
             # The last part starts earlier, so that all have one size: another would be compiled anew.
             same = slice(part.stop - size, part.stop)
