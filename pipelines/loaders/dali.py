@@ -26,7 +26,7 @@ from pipelines.buffers import current_stream, upload
 from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
 from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
-IMAGES_AT_ONCE: Final = 512
+IMAGES_AT_ONCE: Final = 768
 """Images that one run of the pipeline decodes: a run has a cost of its own, so that fewer at a time are slower."""
 RUNS_AHEAD: Final = 2
 """Runs under way while one is consumed."""
