@@ -27,7 +27,7 @@ OPTIONS: Final[dict[str, dict[str, Any]]] = {
 product and a sum. The warp is a tenth faster on a CPU, with `relu` in place of `clamp(min=0)`. What a release of torch
 does not know is left out."""
 IN_ONE_PASS: Final = {"realize_opcount_threshold": 1000, "realize_reads_threshold": 1000}
-"""Besides: nothing goes through memory because it is long or used more than once."""
+"""Besides: nothing goes through memory on the way for being long or used more than once, as inductor else has it."""
 WHITE: Final = 255
 
 
@@ -113,7 +113,7 @@ def warp_packed(
     first_N11 = torch.arange(images, device=out.device)[:, None, None] * packed_NP.shape[1]
 
     def four(row_NHW: Tensor, column_NHW: Tensor) -> Iterable[Tensor]:
-        # inductor looks whether an index is negative; and it would widen 32 bits one by one.
+        # An embedding, since inductor looks whether an index is negative; of 64 bits, since it widens 32 one by one.
         index_NHW = first_N11 + (row_NHW * width_px + column_NHW).to(torch.int64)
         four_NHW = F.embedding(index_NHW, packed_NP.view(-1, 1)).squeeze(-1)
         return (four_NHW >> bits & WHITE for bits in (0, 8, 16, 24))

@@ -213,7 +213,7 @@ def test_batches_of_few_images_can_be_done_as_a_whole(
 
 def test_one_compiled_function_serves_any_number_of_images(batch: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
-    torch._dynamo.reset()  # type: ignore[no-untyped-call]
+    torch.compiler.reset()
     counters.clear()
     policy = OnlinePolicy(STRONG, 0, compile_backend="eager")
     for images in (48, 3, 20, 2, 31):

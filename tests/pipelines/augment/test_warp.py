@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch._inductor import list_options
+from torch._inductor.utils import fresh_cache, run_and_get_code
 
 from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MOVES, in_pixels, sampling_matrices
@@ -107,6 +108,19 @@ def test_torch_knows_the_options_of_every_backend() -> None:
         assert options
         assert options.keys() | IN_ONE_PASS.keys() <= known
         CompiledWarper(backend)
+
+
+def test_the_compiled_warp_keeps_nothing_in_memory_on_the_way(photos: Tensor) -> None:
+    """A second pass would go unnoticed but for the time that it takes."""
+    packed, out = torch.zeros(6, 95 * 96, dtype=torch.int32), torch.empty(6, 96, 96)
+    pack(photos[:, 0], packed)
+    warped = compiled(warp_packed, "inductor", in_one_pass=True)
+    with fresh_cache():
+        _, (code,) = run_and_get_code(
+            warped, packed, *lines(torch.eye(3)[:2].repeat(6, 1, 1), 96), torch.arange(96.0), *neutral(6), out
+        )
+    assert "cpp_fused" in code
+    assert "= empty_strided" not in code
 
 
 def test_an_option_that_this_torch_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
