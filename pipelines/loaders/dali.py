@@ -4,7 +4,9 @@ One pipeline serves all epochs. An external source tells it what to decode, in t
 copies what it reads. DALI's own reader of such shards keeps an order of its own: it would have to be built anew for
 each epoch, and be run through what was consumed before a resume. Labels and rows, the manifest's, never meet DALI.
 
-On a GPU the pipeline does the mirror and the random resized crop of an online policy, by the policy's own draws.
+On a GPU the pipeline does the mirror and the random resized crop of an online policy, by the policy's own draws. Half
+of the images are decoded by the GPU's own JPEG decoder and half by its cores, which differ by a gray level: an image's
+row says which, so that it is the same image in any run, rank or resume.
 """
 
 from collections import deque
@@ -15,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali import OperatorConcurrency, fn, pipeline_def, types
 from nvidia.dali.tensors import TensorCPU, TensorListCPU
 from torch.utils.dlpack import from_dlpack
 
@@ -33,6 +35,9 @@ RUNS_AHEAD: Final = 2
 DRAWS_ON: Final = {"cuda"}
 """Devices where the pipeline augments; on a CPU DALI has less than half the policy's speed (benchmarks.augment)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
+HASH_FACTOR: Final = 2654435761
+"""Times a row, it makes the row's bits of use for choosing: Knuth's multiplicative hash, 2**32 / the golden ratio."""
+HASH_BIT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +129,10 @@ class DaliLoader(Loader):
     def _ask(self, coming: Iterator[_Run]) -> None:
         """Give DALI runs until it has enough."""
         while len(self._under_way) < RUNS_AHEAD and (run := next(coming, None)) is not None:
-            self._source.inputs = inputs = self._inputs(run)
+            inputs = self._inputs(run)
             if self._pipeline is None:
                 self._pipeline = self._built()
+            self._source.inputs = inputs
             self._under_way.append((run, inputs))
             self._pipeline.reset()  # it has been told that there is nothing more
             self._pipeline.schedule_run()
@@ -148,32 +154,50 @@ class DaliLoader(Loader):
         self._pipeline = None
 
     def _inputs(self, run: _Run) -> tuple[Any, ...]:
-        """The JPEGs of a run and, where DALI draws, their matrices."""
+        """The JPEGs of a run; on a GPU who decodes each of them; and, where DALI draws, their matrices."""
         if self._images is None:
             raise ValueError("the loader is closed")
         each = [TensorCPU(jpeg) for jpeg in self._images.jpegs(run.place_n)]
         # As one of DALI's own lists: of an array in a plain list it asks what it may be, which takes twice as long.
         jpegs = TensorListCPU(each, contiguous=False)  # type: ignore[call-overload]  # its stub is older than it
+        row_n = self._row_N[run.place_n]
+        decoders = (by_own_decoder(row_n),) if self._device.type == "cuda" else ()
         if self.config.policy is None or not self.drawn:
-            return (jpegs,)
-        rows = self._row_N[run.place_n]
-        return jpegs, warp_matrices(self.config.policy, self.config.seed, run.epoch, rows, self.info.size_px)
+            return jpegs, *decoders
+        matrices = warp_matrices(self.config.policy, self.config.seed, run.epoch, row_n, self.info.size_px)
+        return jpegs, *decoders, matrices
 
     def _built(self) -> Any:
         config = self.config
         on_gpu = self._device.type == "cuda"
+        size = config.batch * self._batches_at_once
         pipeline = _pipeline(
             source=self._source,
             image_type=IMAGE_TYPES[self.info.channels],
             on_gpu=on_gpu,
             warps=bool(self.drawn),
-            batch_size=config.batch * self._batches_at_once,
+            batch_size=size,
             prefetch_queue_depth=RUNS_AHEAD,
             num_threads=max(1, config.workers),
             device_id=(self._device.index or 0) if on_gpu else None,
+            concurrency=OperatorConcurrency.FULL,  # both decoders of a GPU at once
         )
         pipeline.build()
+        if on_gpu:
+            self._show_largest(pipeline, size)
         return pipeline
+
+    def _show_largest(self, pipeline: Any, size: int) -> None:
+        """Let the GPU's own decoder have a run of `size` images: what later exceeds its first run, it leaves to others.
+
+        nvImageCodec keeps as its `assigned_batch_size_` what the first run had.
+        """
+        jpegs, _, *matrices = self._inputs(_Run(0, 0, np.zeros(size, np.int64)))
+        self._source.inputs = inputs = (jpegs, np.ones(size, np.bool_), *matrices)
+        pipeline.schedule_run()
+        pipeline.share_outputs()
+        pipeline.release_outputs()
+        del inputs  # which DALI has read where they are
 
     def _batches(self, run: _Run, img_nHWC: torch.Tensor) -> Iterator[Batch]:
         size = self.config.batch
@@ -201,17 +225,25 @@ def warp_matrices(policy: Policy, seed: int, epoch: int, row_n: NDArray[np.int64
     return matrix_n23.astype(np.float32, order="C")  # DALI takes nothing else
 
 
-@pipeline_def  # type: ignore[untyped-decorator]
+def by_own_decoder(row_n: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the GPU's own decoder is to decode these rows, bool [n]: every other one, whatever order rows have."""
+    return (row_n * HASH_FACTOR >> HASH_BIT & 1).astype(np.bool_)
+
+
+@pipeline_def(enable_conditionals=True)  # type: ignore[untyped-decorator]
 def _pipeline(*, source: _Source, image_type: Any, on_gpu: bool, warps: bool) -> Any:
-    jpeg, *matrix = fn.external_source(
+    jpeg, *more = fn.external_source(
         source=source,
-        num_outputs=1 + warps,
+        num_outputs=1 + on_gpu + warps,
         no_copy=True,
-        dtype=[types.UINT8, types.FLOAT][: 1 + warps],
-        ndim=[1, 2][: 1 + warps],
+        dtype=[types.UINT8, *[types.BOOL] * on_gpu, *[types.FLOAT] * warps],
+        ndim=[1, *[0] * on_gpu, *[2] * warps],
     )
-    device = "mixed" if on_gpu else "cpu"
-    # All of them by the GPU's own decoder, if it has one: by its place in a run an image may else come from another,
-    # and differ by a gray level after a resume.
-    img = fn.decoders.image(jpeg, device=device, hw_decoder_load=1.0, output_type=image_type)
-    return fn.warp_affine(img, matrix=matrix[0], interp_type=types.INTERP_LINEAR) if warps else img
+    if on_gpu:
+        if more[0]:
+            img = fn.decoders.image(jpeg, device="mixed", hw_decoder_load=1.0, output_type=image_type)
+        else:
+            img = fn.decoders.image(jpeg, device="mixed", hw_decoder_load=0.0, output_type=image_type)
+    else:
+        img = fn.decoders.image(jpeg, output_type=image_type)
+    return fn.warp_affine(img, matrix=more[-1], interp_type=types.INTERP_LINEAR) if warps else img

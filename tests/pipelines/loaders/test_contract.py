@@ -104,6 +104,17 @@ def test_starting_after_some_batches_gives_the_identical_tail(records: Path, kin
         assert [batch.state for batch in tail] == [batch.state for batch in whole[consumed:]]
 
 
+def test_an_epoch_after_one_that_was_resumed_has_the_same_pixels(records: Path, kind: str) -> None:
+    """A decoder of a GPU takes no more at once than it was first given, here little: the rest came from another."""
+    plain = batches(config(records, kind), epoch=2)
+    with open_loader(config(records, kind)) as loader:
+        loader.set_epoch(1, consumed=len(loader) - 1)
+        assert len(list(loader)) == 1
+        loader.set_epoch(2)
+        found = list(loader)
+    assert all(torch.equal(mine.img_BCHW, theirs.img_BCHW) for mine, theirs in zip(found, plain, strict=True))
+
+
 def test_what_is_told_of_the_rows_to_come_is_true(records: Path, kind: str) -> None:
     whole = batches(config(records, kind, drop_last=False), epoch=1)
     told = [batch.coming_N.tolist() if batch.coming_N is not None else [] for batch in whole]

@@ -110,6 +110,16 @@ def test_epochs_in_any_order_are_as_if_each_were_the_first(tmp_path: Path, monke
                 assert torch.equal(mine.img_BCHW, theirs.img_BCHW)
 
 
+@pytest.mark.parametrize("step", [1, 2, 7, 64])
+def test_half_of_all_rows_go_to_each_decoder_of_a_gpu(step: int) -> None:
+    row_N = np.arange(0, 4000 * step, step)
+    chosen_N = dali.by_own_decoder(row_N)
+    assert chosen_N.dtype == np.bool_
+    assert 0.45 < chosen_N.mean() < 0.55
+    order = np.random.default_rng(0).permutation(len(row_N))
+    assert np.array_equal(dali.by_own_decoder(row_N[order]), chosen_N[order])
+
+
 @pytest.mark.parametrize("train", [True, False])
 def test_one_pipeline_serves_all_epochs_also_those_left_in_the_middle(
     records: Path, train: bool, monkeypatch: pytest.MonkeyPatch
