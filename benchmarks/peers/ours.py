@@ -21,7 +21,8 @@ from benchmarks.peers.protocol import (
 from pipelines.augment import STRONG, Policy
 from pipelines.augment.online import OnlinePolicy
 from pipelines.augment.policy import Group, Operation, Range
-from pipelines.loaders import LoaderConfig, open_loader
+from pipelines.loaders import Batch as LoaderBatch
+from pipelines.loaders import LoaderConfig, open_loader, prefetched
 from pipelines.loaders.cache import decoded_split
 from pipelines.progress import untracked
 from pipelines.records import read_info
@@ -85,15 +86,23 @@ def _config(job: Job) -> LoaderConfig:
 def _loaded(
     job: Job, kind: str, policy: OnlinePolicy | None
 ) -> tuple[Callable[[int], Iterator[Batch]], Callable[[], None]]:
+    """On a GPU augmented ahead, as the trainer does; on a CPU that would only share the cores another way."""
     loader = open_loader(replace(_config(job), kind=kind))
+    device = torch.device(job.device)
+
+    def images(batch: LoaderBatch) -> torch.Tensor:
+        if policy is None:
+            return batch.img_BCHW
+        return policy(batch.img_BCHW, batch.draw_keys_B, batch.state.epoch, coming_N=batch.coming_N)
 
     def batches(epoch: int) -> Iterator[Batch]:
         loader.set_epoch(epoch)
-        for batch in loader:
-            img_BCHW = batch.img_BCHW
-            if policy is not None:
-                img_BCHW = policy(img_BCHW, batch.draw_keys_B, epoch, coming_N=batch.coming_N)
-            yield img_BCHW, batch.label_B
+        if policy is not None and device.type == "cuda":
+            for batch in prefetched(loader, images, device):
+                yield batch.img_BCHW, batch.label_B
+        else:
+            for batch in loader:
+                yield images(batch), batch.label_B
 
     return batches, loader.close
 

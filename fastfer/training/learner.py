@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -204,12 +204,12 @@ class Learner:
         """The first batch of the epoch, from 1, whose loss was not finite in a process; infinite if there is none."""
         return float(self._over_all(progress.bad_step, "min"))
 
-    def _prepared(self, batch: Batch) -> Batch:
-        """Augmented and standardised: what the network takes."""
+    def _prepared(self, batch: Batch) -> torch.Tensor:
+        """Its images augmented and standardised: what the network takes."""
         img_BCHW = batch.img_BCHW
         if self.policy is not None:
             img_BCHW = self.policy(img_BCHW, batch.draw_keys_B, batch.state.epoch, coming_N=batch.coming_N)
-        return replace(batch, img_BCHW=self.preprocessing(img_BCHW))
+        return self.preprocessing(img_BCHW)
 
     def ran_on(self) -> dict[str, Any]:
         """What must be the same for a training to go on exactly."""

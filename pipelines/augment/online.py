@@ -118,7 +118,7 @@ class OnlinePolicy:
                 return plan
         batch = len(rows_B)
         rows_N = rows_B
-        if coming_N is not None:
+        if coming_N is not None and self._planned_for == planned_for:  # the first of an epoch shall be ready soon
             more = min(len(coming_N), max(0, PLANNED_IMAGES - batch)) // batch * batch
             rows_N = np.concatenate([rows_B, coming_N[:more]])
         drawn = draw(self.policy, self.seed, epoch, rows_N, skip=self.skip)

@@ -1,7 +1,7 @@
 """What every loader is: its settings, its batches, and the one function that opens it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -100,6 +100,19 @@ class Batch:
     def draw_keys_B(self) -> NDArray[np.int64]:
         """What augmentation draws belong to: the row, made another number each time it comes again in an epoch."""
         return self.host_rows_B if self.pass_B is None else self.host_rows_B + (self.pass_B << PASS_BITS)
+
+
+def joined(batches: Sequence[Batch], state: LoaderState) -> Batch:
+    """Batches one behind the other as one, after which the loader's state is `state`."""
+    passes = [batch.pass_B for batch in batches if batch.pass_B is not None]
+    return Batch(
+        img_BCHW=torch.cat([batch.img_BCHW for batch in batches]),
+        label_B=torch.cat([batch.label_B for batch in batches]),
+        rows_B=torch.cat([batch.rows_B for batch in batches]),
+        host_rows_B=np.concatenate([batch.host_rows_B for batch in batches]),
+        state=state,
+        pass_B=np.concatenate(passes) if passes else None,
+    )
 
 
 class Loader(ABC):

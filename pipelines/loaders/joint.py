@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
@@ -23,6 +22,7 @@ from pipelines.loaders.base import (
     Share,
     choose_loader,
     epoch_rng,
+    joined,
     open_loader,
 )
 from pipelines.progress import Track, untracked
@@ -127,7 +127,7 @@ class JointLoader(Loader):
             pieces = [
                 piece for stream, count in zip(self._streams, counts, strict=True) for piece in stream.take(count)
             ]
-            yield _joined(pieces, LoaderState(epoch, step + 1))
+            yield joined(pieces, LoaderState(epoch, step + 1))
 
     def _counts(self, part_of_n: NDArray[np.int64]) -> list[int]:
         counts: list[int] = np.bincount(part_of_n, minlength=len(self._streams)).tolist()
@@ -175,16 +175,4 @@ def _cut(batch: Batch, part: slice) -> Batch:
         rows_B=batch.rows_B[part],
         host_rows_B=batch.host_rows_B[part],
         pass_B=None if batch.pass_B is None else batch.pass_B[part],
-    )
-
-
-def _joined(pieces: Sequence[Batch], state: LoaderState) -> Batch:
-    passes = [piece.pass_B for piece in pieces if piece.pass_B is not None]
-    return Batch(
-        img_BCHW=torch.cat([piece.img_BCHW for piece in pieces]),
-        label_B=torch.cat([piece.label_B for piece in pieces]),
-        rows_B=torch.cat([piece.rows_B for piece in pieces]),
-        host_rows_B=np.concatenate([piece.host_rows_B for piece in pieces]),
-        state=state,
-        pass_B=np.concatenate(passes),
     )

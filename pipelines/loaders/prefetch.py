@@ -2,35 +2,47 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 import torch
 
-from pipelines.loaders.base import Batch
+from pipelines.loaders.base import Batch, joined
 
 DEPTH: Final = 2
 """Batches made ready and not yet asked for."""
+TOGETHER: Final = {"cuda": 256}
+"""By device, images of several batches that are made ready at once.
+
+On a GPU it takes a few hundred launches whatever their number, in which the training step's own launches wait for
+Python.
+"""
 NAME: Final = "prefetch"
+
+Prepare = Callable[[Batch], torch.Tensor]
 
 
 def prefetched(
-    batches: Iterable[Batch], prepare: Callable[[Batch], Batch], device: torch.device, *, depth: int = DEPTH
+    batches: Iterable[Batch], prepare: Prepare, device: torch.device, *, depth: int = DEPTH
 ) -> Generator[Batch]:
-    """`map(prepare, batches)`, a few batches ahead of the consumer; what they raise is raised here.
+    """The batches with the images that `prepare` makes of theirs, some ahead; what either raises is raised here.
 
     Neither is used by another thread meanwhile. The thread ends when the iteration does, or is closed: close it where
     the consumer may fail (`contextlib.closing`), as the exception keeps an open iteration alive. On a GPU `prepare`
-    must make images of its own: torch cannot know when memory that DALI lent it is free again.
+    is given several batches of one epoch as one, and must make images of its own: torch cannot know when memory that
+    DALI lent it is free again.
     """
     ready: queue.Queue[Any] = queue.Queue(depth)
     stop = threading.Event()
     side = _side_stream(device) if device.type == "cuda" else None
     if side is not None:
         side.wait_stream(torch.cuda.current_stream(device))  # which may still be filling what the batches are made of
-    thread = threading.Thread(target=_fill, args=(batches, prepare, side, ready, stop), name=NAME, daemon=True)
+    groups = _groups(batches, TOGETHER.get(device.type, 1))
+    thread = threading.Thread(target=_fill, args=(groups, prepare, side, ready, stop), name=NAME, daemon=True)
     thread.start()
     try:
         while (item := ready.get()) is not None:
@@ -57,27 +69,46 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
 
 
 def _fill(
-    batches: Iterable[Batch],
-    prepare: Callable[[Batch], Batch],
+    groups: Generator[list[Batch]],
+    prepare: Prepare,
     side: torch.cuda.Stream | None,
     ready: queue.Queue[Any],
     stop: threading.Event,
 ) -> None:
-    source: Iterator[Batch] = iter(())
     try:
-        source = iter(batches)
         with torch.cuda.stream(side) if side is not None else nullcontext():
-            for batch in source:
-                item = prepare(batch)
-                ready.put((item, None if side is None else side.record_event()))
-                if stop.is_set():
-                    break
+            for group in groups:
+                made = _made(group, prepare)
+                done = None if side is None else side.record_event()
+                for batch in made:
+                    ready.put((batch, done))
+                    if stop.is_set():
+                        return
         ready.put(None)
     except BaseException as error:  # raised again where the batch was asked for
         ready.put(error)
     finally:
+        groups.close()  # a generator frees what it holds in the thread that ran it
+
+
+def _groups(batches: Iterable[Batch], images: int) -> Generator[list[Batch]]:
+    """Batches that follow each other, as many as have no more images than that, but at least one."""
+    source = iter(batches)
+    try:
+        while (batch := next(source, None)) is not None:
+            more = max(0, images // len(batch) - 1)  # the last of an epoch may be short, and none is longer
+            yield [batch, *islice(source, more)]
+    finally:
         if (close := getattr(source, "close", None)) is not None:
-            close()  # a generator frees what it holds in the thread that ran it
+            close()
+
+
+def _made(group: Sequence[Batch], prepare: Prepare) -> list[Batch]:
+    """The batches of a group with images prepared together."""
+    *_, last = group
+    whole = last if len(group) == 1 else replace(joined(group, last.state), coming_N=last.coming_N)
+    parts = torch.split(prepare(whole), [len(batch) for batch in group])
+    return [replace(batch, img_BCHW=img_BCHW) for batch, img_BCHW in zip(group, parts, strict=True)]
 
 
 def _hand_over(batch: Batch, done: torch.cuda.Event, stream: torch.cuda.Stream) -> None:

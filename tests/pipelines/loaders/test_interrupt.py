@@ -27,7 +27,7 @@ if __name__ == "__main__":
         variant=Path(variant), split="train", batch=4, train=True, kind=kind, cache=Path(cache), workers=2
     )
     with open_loader(config) as loader:
-        for batch in prefetched(loader, lambda batch: batch, torch.device("cpu")):
+        for batch in prefetched(loader, lambda batch: batch.img_BCHW, torch.device("cpu")):
             print("loading", flush=True)
             time.sleep(0.2)
 """

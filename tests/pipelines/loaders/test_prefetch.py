@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,22 @@ from pipelines.loaders.prefetch import DEPTH, NAME
 CPU = torch.device("cpu")
 
 
-def as_float(batch: Batch) -> Batch:
-    return replace(batch, img_BCHW=batch.img_BCHW.float())
+def as_float(batch: Batch) -> torch.Tensor:
+    return batch.img_BCHW.float()
+
+
+@pytest.fixture(params=[1, 12], ids=["one by one", "three at once"], autouse=True)
+def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """As on a CPU, and as on a GPU."""
+    monkeypatch.setattr("pipelines.loaders.prefetch.TOGETHER", {"cpu": request.param})
+    return int(request.param)
 
 
 @pytest.fixture
 def batches(records: Path, tmp_path: Path) -> Iterator[list[Batch]]:
-    config = LoaderConfig(variant=records, split="train", batch=4, train=True, kind="resident", cache=tmp_path)
+    config = LoaderConfig(
+        variant=records, split="train", batch=4, train=True, drop_last=False, kind="resident", cache=tmp_path
+    )
     with open_loader(config) as loader:
         yield list(loader)
     assert NAME not in {thread.name for thread in threading.enumerate()}
@@ -36,27 +44,47 @@ def test_batches_are_the_same_in_the_same_order(batches: list[Batch]) -> None:
 
 
 def test_an_error_is_raised_where_the_batch_is_asked_for(batches: list[Batch]) -> None:
-    def fail_at_third(batch: Batch) -> Batch:
-        if batch.state.batches == 3:
-            raise RuntimeError("the third")
-        return batch
+    def fail_at_fourth(batch: Batch) -> torch.Tensor:
+        if batch.state.batches >= 4:
+            raise RuntimeError("the fourth")
+        return batch.img_BCHW
 
-    found = prefetched(batches, fail_at_third, CPU)
-    assert [next(found).state.batches, next(found).state.batches] == [1, 2]
-    with pytest.raises(RuntimeError, match="the third"):
+    found = prefetched(batches, fail_at_fourth, CPU)
+    assert [next(found).state.batches for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(RuntimeError, match="the fourth"):
         next(found)
 
 
-def test_it_is_never_further_ahead_than_promised_and_stops_when_closed(batches: list[Batch]) -> None:
-    made: list[int] = []
-    found = prefetched(batches, lambda batch: made.append(batch.state.batches) or batch, CPU)
+def test_it_is_never_further_ahead_than_promised_and_stops_when_closed(batches: list[Batch], together: int) -> None:
+    made = 0
+
+    def count(batch: Batch) -> torch.Tensor:
+        nonlocal made
+        made += len(batch)
+        return batch.img_BCHW
+
+    found = prefetched(batches, count, CPU)
     next(found)
     deadline = time.monotonic() + 0.3
     while time.monotonic() < deadline:
-        assert len(made) <= 1 + DEPTH + 1  # one is handed over, one waits for room
+        assert made <= (1 + DEPTH) * 4 + max(together, 4)  # one batch is handed over, and a group waits for room
         time.sleep(0.01)
     found.close()
-    assert len(made) < len(batches)
+    assert made < sum(map(len, batches))
+
+
+def test_what_is_prepared_together_is_told_as_one_batch(batches: list[Batch], together: int) -> None:
+    seen: list[Batch] = []
+    list(prefetched(batches, lambda batch: seen.append(batch) or batch.img_BCHW, CPU))
+    size = max(together // 4, 1)
+    assert len(seen) == -(-len(batches) // size)
+    for whole, first in zip(seen, range(0, len(batches), size), strict=True):
+        group = batches[first : first + size]
+        assert whole.draw_keys_B.tolist() == [row for one in group for row in one.draw_keys_B.tolist()]
+        assert torch.equal(whole.img_BCHW, torch.cat([one.img_BCHW for one in group]))
+        assert whole.state == group[-1].state
+        assert whole.coming_N is not None
+        assert whole.coming_N.tolist() == [row for one in batches[first + size :] for row in one.host_rows_B.tolist()]
 
 
 def test_a_consumer_that_fails_leaves_no_thread(batches: list[Batch]) -> None:
