@@ -1,5 +1,6 @@
 """LitData over its own chunks, of JPEG files or of decoded pixels."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,12 +32,15 @@ def as_it_is(img_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return img_HW
 
 
+CLEARED: Final = {"DATA_OPTIMIZER_CACHE_FOLDER": "chunks", "DATA_OPTIMIZER_DATA_CACHE_FOLDER": "data"}
+"""By their variables, folders that `litdata.optimize` removes when it begins: else those of the same names in /tmp."""
 SAMPLES: Final = {"jpeg": encoded, "raw": pixels}
 TO_IMAGE: Final = {"jpeg": decode, "raw": as_it_is}
 
 
 def _write(job: Job, folder: Path) -> None:
     records = read_records(job)
+    os.environ.update({variable: str(folder.parent / name) for variable, name in CLEARED.items()})
     items = [(bytes(view), label) for view, label in zip(records.views(), records.labels.tolist(), strict=True)]
     litdata.optimize(
         SAMPLES[job.format],

@@ -16,8 +16,9 @@ from benchmarks import augment, balance, loaders, scaling, training
 from benchmarks.contest import contest, role_of, settle
 from benchmarks.harness import Measured
 from benchmarks.images import SHARD_ROWS, make_records
+from benchmarks.peers.environments import is_ready
 from benchmarks.peers.protocol import tree_cpu_seconds
-from benchmarks.peers.run import OWN, Peer, Rival
+from benchmarks.peers.run import CONTENDERS, OWN, Peer, Rival
 from benchmarks.processes import ProgramError, run_program
 from benchmarks.schema import Axis, Case, read_result
 from benchmarks.stages import CURVES, Place, stage_case
@@ -100,6 +101,20 @@ def test_peers_that_are_told_to_quit_end_before_their_contexts(few: Path, tmp_pa
         peer.quit()
         psutil.Process(peer.pid).wait(10)
     assert not psutil.pid_exists(peer.pid)
+
+
+@pytest.mark.skipif(not is_ready("current"), reason="make peers NAMES=current makes its environment")
+def test_what_litdata_clears_is_nobodys(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It removes folders named data and chunks from where temporary files are, unless it is told of others."""
+    kept = [tmp_path / name / "kept.txt" for name in ("data", "chunks")]
+    for path in kept:
+        path.parent.mkdir()
+        path.write_text("of somebody")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Peer(CONTENDERS["LitData, raw"], "decode", source=few, work=tmp_path / "work") as peer:
+        assert peer.check(0)["images"] == 48
+    assert [path.read_text() for path in kept] == ["of somebody"] * 2
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"litdata-raw"}
 
 
 def test_the_next_one_waits_until_a_peer_has_done_what_it_does_beyond_its_turn() -> None:
