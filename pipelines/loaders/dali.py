@@ -34,6 +34,8 @@ RUNS_AHEAD: Final = 2
 """Runs under way while one is consumed."""
 DRAWS_ON: Final = {"cuda"}
 """Devices where the pipeline augments; on a CPU DALI has less than half the policy's speed (benchmarks.augment)."""
+TWO_DECODERS_ON: Final = {"cuda"}
+"""Devices where a row is decoded by one of two decoders (`by_own_decoder`)."""
 IMAGE_TYPES: Final = {1: types.GRAY, 3: types.RGB}
 HASH_FACTOR: Final = 2654435761
 """Times a row, it makes the row's bits of use for choosing: Knuth's multiplicative hash, 2**32 / the golden ratio."""
@@ -161,7 +163,7 @@ class DaliLoader(Loader):
         # As one of DALI's own lists: of an array in a plain list it asks what it may be, which takes twice as long.
         jpegs = TensorListCPU(each, contiguous=False)  # type: ignore[call-overload]  # its stub is older than it
         row_n = self._row_N[run.place_n]
-        decoders = (by_own_decoder(row_n),) if self._device.type == "cuda" else ()
+        decoders = (by_own_decoder(row_n),) if self._device.type in TWO_DECODERS_ON else ()
         if self.config.policy is None or not self.drawn:
             return jpegs, *decoders
         matrices = warp_matrices(self.config.policy, self.config.seed, run.epoch, row_n, self.info.size_px)
@@ -169,12 +171,13 @@ class DaliLoader(Loader):
 
     def _built(self) -> Any:
         config = self.config
-        on_gpu = self._device.type == "cuda"
+        on_gpu, by_two = self._device.type == "cuda", self._device.type in TWO_DECODERS_ON
         size = config.batch * self._batches_at_once
         pipeline = _pipeline(
             source=self._source,
             image_type=IMAGE_TYPES[self.info.channels],
-            on_gpu=on_gpu,
+            device="mixed" if on_gpu else "cpu",
+            by_two=by_two,
             warps=bool(self.drawn),
             batch_size=size,
             prefetch_queue_depth=RUNS_AHEAD,
@@ -183,7 +186,7 @@ class DaliLoader(Loader):
             concurrency=OperatorConcurrency.FULL,  # both decoders of a GPU at once
         )
         pipeline.build()
-        if on_gpu:
+        if by_two:
             self._show_largest(pipeline, size)
         return pipeline
 
@@ -231,19 +234,19 @@ def by_own_decoder(row_n: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 @pipeline_def(enable_conditionals=True)  # type: ignore[untyped-decorator]
-def _pipeline(*, source: _Source, image_type: Any, on_gpu: bool, warps: bool) -> Any:
+def _pipeline(*, source: _Source, image_type: Any, device: str, by_two: bool, warps: bool) -> Any:
     jpeg, *more = fn.external_source(
         source=source,
-        num_outputs=1 + on_gpu + warps,
+        num_outputs=1 + by_two + warps,
         no_copy=True,
-        dtype=[types.UINT8, *[types.BOOL] * on_gpu, *[types.FLOAT] * warps],
-        ndim=[1, *[0] * on_gpu, *[2] * warps],
+        dtype=[types.UINT8, *[types.BOOL] * by_two, *[types.FLOAT] * warps],
+        ndim=[1, *[0] * by_two, *[2] * warps],
     )
-    if on_gpu:
+    if by_two:
         if more[0]:
-            img = fn.decoders.image(jpeg, device="mixed", hw_decoder_load=1.0, output_type=image_type)
+            img = fn.decoders.image(jpeg, device=device, hw_decoder_load=1.0, output_type=image_type)
         else:
-            img = fn.decoders.image(jpeg, device="mixed", hw_decoder_load=0.0, output_type=image_type)
+            img = fn.decoders.image(jpeg, device=device, hw_decoder_load=0.0, output_type=image_type)
     else:
-        img = fn.decoders.image(jpeg, output_type=image_type)
+        img = fn.decoders.image(jpeg, device=device, output_type=image_type)
     return fn.warp_affine(img, matrix=more[-1], interp_type=types.INTERP_LINEAR) if warps else img

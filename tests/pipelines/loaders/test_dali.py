@@ -31,6 +31,7 @@ def ramps(folder: Path, axis: int, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _on_the_cpu_in_several_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dali, "DRAWS_ON", {"cpu"})
+    monkeypatch.setattr(dali, "TWO_DECODERS_ON", {"cpu"})
     monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 48)
 
 
