@@ -15,8 +15,8 @@ from pipelines.loaders.base import Batch, joined
 
 DEPTH: Final = 2
 """Batches made ready and not yet asked for."""
-TOGETHER: Final = {"cuda": 256}
-"""By device, images of several batches that are made ready at once.
+TOGETHER: Final = {"cuda": 256 * 224 * 224}
+"""By device, gray levels of several batches that are made ready at once: 256 images of 224 px.
 
 On a GPU it takes a few hundred launches whatever their number, in which the training step's own launches wait for
 Python.
@@ -41,7 +41,7 @@ def prefetched(
     side = _side_stream(device) if device.type == "cuda" else None
     if side is not None:
         side.wait_stream(torch.cuda.current_stream(device))  # which may still be filling what the batches are made of
-    groups = _groups(batches, TOGETHER.get(device.type, 1))
+    groups = _groups(batches, TOGETHER.get(device.type, 0))
     thread = threading.Thread(target=_fill, args=(groups, prepare, side, ready, stop), name=NAME, daemon=True)
     thread.start()
     try:
@@ -91,12 +91,12 @@ def _fill(
         groups.close()  # a generator frees what it holds in the thread that ran it
 
 
-def _groups(batches: Iterable[Batch], images: int) -> Generator[list[Batch]]:
-    """Batches that follow each other, as many as have no more images than that, but at least one."""
+def _groups(batches: Iterable[Batch], levels: int) -> Generator[list[Batch]]:
+    """Batches that follow each other, as many as have no more gray levels than that, but at least one."""
     source = iter(batches)
     try:
         while (batch := next(source, None)) is not None:
-            more = max(0, images // len(batch) - 1)  # the last of an epoch may be short, and none is longer
+            more = max(0, levels // batch.img_BCHW.numel() - 1)  # the last of an epoch may be short, and none is longer
             yield [batch, *islice(source, more)]
     finally:
         if (close := getattr(source, "close", None)) is not None:

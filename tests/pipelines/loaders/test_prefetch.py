@@ -13,23 +13,28 @@ from pipelines.loaders import Batch, LoaderConfig, open_loader, prefetched
 from pipelines.loaders.prefetch import DEPTH, NAME
 
 CPU = torch.device("cpu")
+BATCH = 4
+
+
+def rows(found: list[Batch]) -> list[int]:
+    return [row for batch in found for row in batch.host_rows_B.tolist()]
 
 
 def as_float(batch: Batch) -> torch.Tensor:
     return batch.img_BCHW.float()
 
 
-@pytest.fixture(params=[1, 12], ids=["one by one", "three at once"], autouse=True)
+@pytest.fixture(params=[1, 3], ids=["one by one", "three at once"], autouse=True)
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """As on a CPU, and as on a GPU."""
-    monkeypatch.setattr("pipelines.loaders.prefetch.TOGETHER", {"cpu": request.param})
+    """Batches, as on a CPU and as on a GPU."""
+    monkeypatch.setattr("pipelines.loaders.prefetch.TOGETHER", {"cpu": request.param * BATCH * 32 * 32})
     return int(request.param)
 
 
 @pytest.fixture
 def batches(records: Path, tmp_path: Path) -> Iterator[list[Batch]]:
     config = LoaderConfig(
-        variant=records, split="train", batch=4, train=True, drop_last=False, kind="resident", cache=tmp_path
+        variant=records, split="train", batch=BATCH, train=True, drop_last=False, kind="resident", cache=tmp_path
     )
     with open_loader(config) as loader:
         yield list(loader)
@@ -38,7 +43,7 @@ def batches(records: Path, tmp_path: Path) -> Iterator[list[Batch]]:
 
 def test_batches_are_the_same_in_the_same_order(batches: list[Batch]) -> None:
     found = list(prefetched(batches, as_float, CPU))
-    assert [batch.host_rows_B.tolist() for batch in found] == [batch.host_rows_B.tolist() for batch in batches]
+    assert rows(found) == rows(batches)
     assert all(torch.equal(a.img_BCHW, b.img_BCHW.float()) for a, b in zip(found, batches, strict=True))
     assert [batch.state for batch in found] == [batch.state for batch in batches]
 
@@ -67,7 +72,7 @@ def test_it_is_never_further_ahead_than_promised_and_stops_when_closed(batches: 
     next(found)
     deadline = time.monotonic() + 0.3
     while time.monotonic() < deadline:
-        assert made <= (1 + DEPTH) * 4 + max(together, 4)  # one batch is handed over, and a group waits for room
+        assert made <= (1 + DEPTH + together) * BATCH  # one batch is handed over, and a group waits for room
         time.sleep(0.01)
     found.close()
     assert made < sum(map(len, batches))
@@ -76,15 +81,14 @@ def test_it_is_never_further_ahead_than_promised_and_stops_when_closed(batches: 
 def test_what_is_prepared_together_is_told_as_one_batch(batches: list[Batch], together: int) -> None:
     seen: list[Batch] = []
     list(prefetched(batches, lambda batch: seen.append(batch) or batch.img_BCHW, CPU))
-    size = max(together // 4, 1)
-    assert len(seen) == -(-len(batches) // size)
-    for whole, first in zip(seen, range(0, len(batches), size), strict=True):
-        group = batches[first : first + size]
-        assert whole.draw_keys_B.tolist() == [row for one in group for row in one.draw_keys_B.tolist()]
+    firsts = range(0, len(batches), together)
+    for whole, first in zip(seen, firsts, strict=True):
+        group = batches[first : first + together]
+        assert whole.draw_keys_B.tolist() == rows(group)
         assert torch.equal(whole.img_BCHW, torch.cat([one.img_BCHW for one in group]))
         assert whole.state == group[-1].state
         assert whole.coming_N is not None
-        assert whole.coming_N.tolist() == [row for one in batches[first + size :] for row in one.host_rows_B.tolist()]
+        assert whole.coming_N.tolist() == rows(batches[first + together :])
 
 
 def test_a_consumer_that_fails_leaves_no_thread(batches: list[Batch]) -> None:
