@@ -141,7 +141,7 @@ class _Table:
             start_O=np.array([act.start for act in acts]),
             end_O=np.array([act.end for act in acts]),
             stream_O=np.array([act.operation.stream for act in acts], dtype=np.int64),
-            blocks_O=np.array([max(1, -(-len(act.low_K) // BLOCK)) for act in acts], dtype=np.int64),
+            blocks_O=np.array([-(-len(act.low_K) // BLOCK) for act in acts], dtype=np.int64),
         )
 
 
