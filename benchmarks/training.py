@@ -48,8 +48,8 @@ EPOCH_IMAGES: Final = {"rafdb_epoch_s": 11_043, "expw_epoch_s": 64_255}
 GIGA: Final = 1e9
 MIB: Final = 2**20
 STEPS, BATCH = (125, 64) if ON_GPU else (2, 8)
-"""Steps of a turn, and images of a step: an epoch of all 8,000, shorter than one of RAF-DB; or, without a GPU, where an
-image takes a tenth of a second and more, few."""
+"""Steps of a turn, and images of a step. On a GPU together all 8,000, an epoch shorter than RAF-DB's; else, where
+an image takes a tenth of a second and more, few."""
 
 
 @dataclass(frozen=True, slots=True)

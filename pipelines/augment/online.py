@@ -112,13 +112,14 @@ class OnlinePolicy:
         """The plan made for these images before, or else now, with those of the batches to come."""
         device = img_BCHW.device
         planned_for = epoch, img_BCHW.shape, img_BCHW.dtype, device, current_stream(device)
-        if self._planned_for == planned_for and self._planned:
+        goes_on = self._planned_for == planned_for
+        if goes_on and self._planned:
             rows_b, plan = self._planned.popleft()
             if np.array_equal(rows_b, rows_B):
                 return plan
         batch = len(rows_B)
         rows_N = rows_B
-        if coming_N is not None and self._planned_for == planned_for:  # the first of an epoch shall be ready soon
+        if coming_N is not None and goes_on:  # the first of an epoch shall be ready soon
             more = min(len(coming_N), max(0, PLANNED_IMAGES - batch)) // batch * batch
             rows_N = np.concatenate([rows_B, coming_N[:more]])
         drawn = draw(self.policy, self.seed, epoch, rows_N, skip=self.skip)

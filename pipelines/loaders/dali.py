@@ -195,12 +195,12 @@ class DaliLoader(Loader):
 
         nvImageCodec keeps as its `assigned_batch_size_` what the first run had.
         """
-        jpegs, _, *matrices = self._inputs(_Run(0, 0, np.zeros(size, np.int64)))
-        self._source.inputs = inputs = (jpegs, np.ones(size, np.bool_), *matrices)
+        jpegs, by_own, *matrices = self._inputs(_Run(0, 0, np.zeros(size, np.int64)))
+        by_own[:] = True
+        self._source.inputs = jpegs, by_own, *matrices  # all are held until DALI has read them
         pipeline.schedule_run()
         pipeline.share_outputs()
         pipeline.release_outputs()
-        del inputs  # which DALI has read where they are
 
     def _batches(self, run: _Run, img_nHWC: torch.Tensor) -> Iterator[Batch]:
         size = self.config.batch
@@ -229,11 +229,11 @@ def warp_matrices(policy: Policy, seed: int, epoch: int, row_n: NDArray[np.int64
 
 
 def by_own_decoder(row_n: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the GPU's own decoder is to decode these rows, bool [n]: every other one, whatever order rows have."""
+    """Whether the GPU's own decoder is to decode these rows, bool [n]: half of them, whatever pattern they have."""
     return (row_n * HASH_FACTOR >> HASH_BIT & 1).astype(np.bool_)
 
 
-@pipeline_def(enable_conditionals=True)  # type: ignore[untyped-decorator]
+@pipeline_def(enable_conditionals=True)  # type: ignore[untyped-decorator]  # DALI's has no types
 def _pipeline(*, source: _Source, image_type: Any, device: str, by_two: bool, warps: bool) -> Any:
     jpeg, *more = fn.external_source(
         source=source,

@@ -18,17 +18,15 @@ DEPTH: Final = 2
 TOGETHER: Final = {"cuda": 256 * 224 * 224}
 """By device, gray levels of several batches that are made ready at once: 256 images of 224 px.
 
-On a GPU it takes a few hundred launches whatever their number, in which the training step's own launches wait for
-Python.
+On a GPU it takes as many launches for many images as for few, and the training step's own launches wait for Python
+meanwhile.
 """
 NAME: Final = "prefetch"
 
 Prepare = Callable[[Batch], torch.Tensor]
 
 
-def prefetched(
-    batches: Iterable[Batch], prepare: Prepare, device: torch.device, *, depth: int = DEPTH
-) -> Generator[Batch]:
+def prefetched(batches: Iterable[Batch], prepare: Prepare, device: torch.device) -> Generator[Batch]:
     """The batches with the images that `prepare` makes of theirs, some ahead; what either raises is raised here.
 
     Neither is used by another thread meanwhile. The thread ends when the iteration does, or is closed: close it where
@@ -36,7 +34,7 @@ def prefetched(
     is given several batches of one epoch as one, and must make images of its own: torch cannot know when memory that
     DALI lent it is free again.
     """
-    ready: queue.Queue[Any] = queue.Queue(depth)
+    ready: queue.Queue[Any] = queue.Queue(DEPTH)
     stop = threading.Event()
     side = _side_stream(device) if device.type == "cuda" else None
     if side is not None:
@@ -105,7 +103,7 @@ def _groups(batches: Iterable[Batch], levels: int) -> Generator[list[Batch]]:
 
 def _made(group: Sequence[Batch], prepare: Prepare) -> list[Batch]:
     """The batches of a group with images prepared together."""
-    *_, last = group
+    last = group[-1]
     whole = last if len(group) == 1 else replace(joined(group, last.state), coming_N=last.coming_N)
     parts = torch.split(prepare(whole), [len(batch) for batch in group])
     return [replace(batch, img_BCHW=img_BCHW) for batch, img_BCHW in zip(group, parts, strict=True)]
