@@ -76,13 +76,29 @@ class LoaderState:
 
 
 @dataclass(frozen=True, slots=True)
+class Pass:
+    """One of the passes over a loader's rows that an epoch of a joint loader holds: what draws belong to.
+
+    `epoch` is the joint loader's, `number` of the pass (0, 1, ...), and `offset` what it adds to the rows.
+    """
+
+    epoch: int
+    number: int = 0
+    offset: int = 0
+
+    def keys(self, row_n: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What augmentation draws of these rows belong to: another number in each pass."""
+        return row_n + (self.offset + (self.number << PASS_BITS))
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Images and labels on the device; the manifest rows there (`rows_B`) and on the host (`host_rows_B`).
 
     `img_BCHW` is uint8 in 0..255, `label_B` and `rows_B` int64. `state` is the loader's after this batch, so that a
-    resume counts what was consumed, not what was prefetched. `pass_B` counts how often each row came in this epoch
-    before, where rows come again (a joint loader's mixture); None where none does. `coming_N` are `host_rows_B` of the
-    batches that follow in the epoch, as far as the loader tells.
+    resume counts what was consumed, not what was prefetched. `keys_B` (int64) are what augmentation draws belong to, if
+    not the rows (see `Pass`). `coming_N` are `host_rows_B` of the batches that follow in the epoch, as far as the
+    loader tells.
     """
 
     img_BCHW: torch.Tensor
@@ -90,7 +106,7 @@ class Batch:
     rows_B: torch.Tensor
     host_rows_B: NDArray[np.int64]
     state: LoaderState
-    pass_B: NDArray[np.int64] | None = None
+    keys_B: NDArray[np.int64] | None = None
     coming_N: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -98,20 +114,20 @@ class Batch:
 
     @property
     def draw_keys_B(self) -> NDArray[np.int64]:
-        """What augmentation draws belong to: the row, made another number each time it comes again in an epoch."""
-        return self.host_rows_B if self.pass_B is None else self.host_rows_B + (self.pass_B << PASS_BITS)
+        """What augmentation draws belong to, each of them once in an epoch."""
+        return self.host_rows_B if self.keys_B is None else self.keys_B
 
 
 def joined(batches: Sequence[Batch], state: LoaderState) -> Batch:
     """Batches one behind the other as one, after which the loader's state is `state`."""
-    passes = [batch.pass_B for batch in batches if batch.pass_B is not None]
+    has_keys = any(batch.keys_B is not None for batch in batches)
     return Batch(
         img_BCHW=torch.cat([batch.img_BCHW for batch in batches]),
         label_B=torch.cat([batch.label_B for batch in batches]),
         rows_B=torch.cat([batch.rows_B for batch in batches]),
         host_rows_B=np.concatenate([batch.host_rows_B for batch in batches]),
         state=state,
-        pass_B=np.concatenate(passes) if passes else None,
+        keys_B=np.concatenate([batch.draw_keys_B for batch in batches]) if has_keys else None,
     )
 
 
@@ -127,11 +143,15 @@ class Loader(ABC):
         self.config: Final = config
         self.info: Final = info
         self._share: Final = share
-        self._state = LoaderState(0, 0)
+        self.set_epoch(0)
 
-    def set_epoch(self, epoch: int, *, consumed: int = 0) -> None:
-        """Choose the epoch (and so the order) of the next iteration, which starts after `consumed` batches."""
+    def set_epoch(self, epoch: int, *, consumed: int = 0, drawn_for: Pass | None = None) -> None:
+        """Choose the epoch (and so the order) of the next iteration, which starts after `consumed` batches.
+
+        `drawn_for` is what the loader's own draws belong to, where that is not this epoch and its rows.
+        """
         self._state = LoaderState(epoch, consumed)
+        self._drawn_for = Pass(epoch) if drawn_for is None else drawn_for
 
     def __len__(self) -> int:
         """Batches of one epoch on this rank."""

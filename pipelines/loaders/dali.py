@@ -25,7 +25,7 @@ from pipelines.augment.draws import draw
 from pipelines.augment.geometry import in_pixels, sampling_matrices
 from pipelines.augment.policy import DRAWN_BY_DALI, Policy
 from pipelines.buffers import current_stream, upload
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Pass, Share, epoch_order
 from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
 IMAGES_AT_ONCE: Final = 768
@@ -46,6 +46,7 @@ HASH_BIT: Final = 16
 class _Run:
     """What one run of the pipeline decodes: the images at these places, which are whole batches from `step` on."""
 
+    drawn_for: Pass
     epoch: int
     step: int
     place_n: NDArray[np.int64] = field(compare=False)
@@ -101,7 +102,7 @@ class DaliLoader(Loader):
         size = self.config.batch
         order = epoch_order(self.config, self._share, len(self._row_N), epoch)
         for step in range(consumed, len(self), self._batches_at_once):
-            yield _Run(epoch, step, order[step * size : (step + self._batches_at_once) * size])
+            yield _Run(self._drawn_for, epoch, step, order[step * size : (step + self._batches_at_once) * size])
 
     def _decoded(self, run: _Run, coming: Iterator[_Run]) -> torch.Tensor:
         """The images of a run, [n, H, W, C] in memory of DALI's, with those after it under way.
@@ -166,7 +167,8 @@ class DaliLoader(Loader):
         decoders = (by_own_decoder(row_n),) if self._device.type in TWO_DECODERS_ON else ()
         if self.config.policy is None or not self.drawn:
             return jpegs, *decoders
-        matrices = warp_matrices(self.config.policy, self.config.seed, run.epoch, row_n, self.info.size_px)
+        epoch, key_n = run.drawn_for.epoch, run.drawn_for.keys(row_n)
+        matrices = warp_matrices(self.config.policy, self.config.seed, epoch, key_n, self.info.size_px)
         return jpegs, *decoders, matrices
 
     def _built(self) -> Any:
@@ -195,7 +197,7 @@ class DaliLoader(Loader):
 
         nvImageCodec keeps as its `assigned_batch_size_` what the first run had.
         """
-        jpegs, by_own, *matrices = self._inputs(_Run(0, 0, np.zeros(size, np.int64)))
+        jpegs, by_own, *matrices = self._inputs(_Run(Pass(0), 0, 0, np.zeros(size, np.int64)))
         by_own[:] = True
         self._source.inputs = jpegs, by_own, *matrices  # all are held until DALI has read them
         pipeline.schedule_run()
@@ -214,15 +216,15 @@ class DaliLoader(Loader):
             yield Batch(img_nCHW[part], label_n[part], row_n[part], host_row_n[part], state, coming_N=coming_n)
 
 
-def warp_matrices(policy: Policy, seed: int, epoch: int, row_n: NDArray[np.int64], size_px: int) -> NDArray[np.float32]:
+def warp_matrices(policy: Policy, seed: int, epoch: int, key_n: NDArray[np.int64], size_px: int) -> NDArray[np.float32]:
     """The part of each image's geometry that DALI does, by the policy's own draws.
 
     Returns:
         float32 [n, 2, 3], from output to input, in pixels from the image's corner, as `fn.warp_affine` has it.
     """
     others = [operation.name for operation in policy.operations if operation.name not in DRAWN_BY_DALI]
-    drawn = draw(policy, seed, epoch, row_n, skip=others)
-    matrix_n33 = in_pixels(sampling_matrices(drawn, len(row_n), size_px, size_px), size_px, size_px)
+    drawn = draw(policy, seed, epoch, key_n, skip=others)
+    matrix_n33 = in_pixels(sampling_matrices(drawn, len(key_n), size_px, size_px), size_px, size_px)
     matrix_n23 = matrix_n33[:, :2]
     matrix_n23[:, :, 2] += 0.5 - 0.5 * matrix_n23[:, :, :2].sum(2)
     return matrix_n23.astype(np.float32, order="C")  # DALI takes nothing else

@@ -19,6 +19,7 @@ from pipelines.loaders.base import (
     Loader,
     LoaderConfig,
     LoaderState,
+    Pass,
     Share,
     choose_loader,
     epoch_rng,
@@ -80,17 +81,18 @@ class _Stream:
     def _next(self) -> Batch:
         number, within = divmod(self.done, self.samples)
         size = self.loader.config.batch
+        drawn_for = Pass(self.epoch, number, self.offset)
         if self.batches is None or within == 0:
-            self.loader.set_epoch(self.epoch + number * PASS_STRIDE, consumed=within // size)
+            epoch = self.epoch + number * PASS_STRIDE
+            self.loader.set_epoch(epoch, consumed=within // size, drawn_for=drawn_for)
             self.batches = iter(self.loader)
         batch = next(self.batches)
         passed = within % size  # only where an epoch is taken up in the middle
-        host_rows_B = batch.host_rows_B + self.offset
         moved = replace(
             batch,
             rows_B=batch.rows_B + self.offset,
-            host_rows_B=host_rows_B,
-            pass_B=np.full_like(host_rows_B, number),
+            host_rows_B=batch.host_rows_B + self.offset,
+            keys_B=drawn_for.keys(batch.host_rows_B),
             coming_N=None,  # here other parts' rows come in between
         )
         return _cut(moved, slice(passed, len(moved)))
@@ -174,5 +176,5 @@ def _cut(batch: Batch, part: slice) -> Batch:
         label_B=batch.label_B[part],
         rows_B=batch.rows_B[part],
         host_rows_B=batch.host_rows_B[part],
-        pass_B=None if batch.pass_B is None else batch.pass_B[part],
+        keys_B=None if batch.keys_B is None else batch.keys_B[part],
     )

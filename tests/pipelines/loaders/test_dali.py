@@ -11,7 +11,7 @@ from nvidia.dali import Pipeline
 
 from pipelines.augment import DRAWN_BY_DALI, LIGHT, STRONG, Policy
 from pipelines.augment.online import OnlinePolicy
-from pipelines.loaders import Batch, LoaderConfig, dali, open_loader
+from pipelines.loaders import Batch, LoaderConfig, dali, open_joint, open_loader
 from pipelines.loaders.dali import DaliLoader
 from pipelines.records import encode_jpeg
 from tests.conftest import assert_alike, make_records
@@ -92,6 +92,26 @@ def test_the_draws_are_those_the_policy_would_have_made_of_the_same_rows(tmp_pat
         off = (batch.img_BCHW[:, :, middle, middle] - expected).abs()
         assert off.max() < 1.01
         assert (before[:, :, middle, middle] - expected).abs().mean() > 5
+
+
+def test_a_joint_loaders_parts_draw_what_the_policy_draws_for_its_keys(tmp_path: Path) -> None:
+    """Both parts have the same images; the smaller share of one makes the other come three times in an epoch."""
+    made = [make_records(tmp_path / name, per_split={"train": 48}, size_px=SIZE_PX) for name in ("one", "other")]
+    others = {operation.name for operation in STRONG.operations} - DRAWN_BY_DALI
+    alone = OnlinePolicy(STRONG, seed=7, skip=others)
+    middle = slice(SIZE_PX // 4, -SIZE_PX // 4)
+    found: dict[str, list[Batch]] = {}
+    for name, policy in (("plain", None), ("drawn", STRONG)):
+        first = LoaderConfig(variant=made[0], split="train", batch=24, train=True, policy=policy, seed=7)
+        with open_joint([first, replace(first, variant=made[1])], mixture=(1, 3)) as loader:
+            assert loader.drawn == (DRAWN_BY_DALI if policy else frozenset())
+            loader.set_epoch(2)
+            found[name] = list(loader)
+    assert len(found["drawn"]) == 8
+    for plain, drawn in zip(found["plain"], found["drawn"], strict=True):
+        assert plain.draw_keys_B.tolist() == drawn.draw_keys_B.tolist()
+        expected = alone(plain.img_BCHW, plain.draw_keys_B, 2)[:, :, middle, middle] * 255
+        assert (drawn.img_BCHW[:, :, middle, middle] - expected).abs().max() < 1.01
 
 
 def test_epochs_in_any_order_are_as_if_each_were_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
