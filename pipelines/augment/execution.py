@@ -91,7 +91,7 @@ class Whole:
 
         takers = iter(range(FIRST_TAKERS, FIRST_BATCH))
         counts = [FIRST_BATCH if part.step.is_pass else next(takers) for part in plan.parts]
-        img = img_BCHW.new_zeros(FIRST_BATCH, *img_BCHW.shape[1:])
+        img = torch.cat([torch.zeros_like(img_BCHW[:1])] * FIRST_BATCH)  # in the memory format of the loader's
         warp = None if plan.warp is None else tuple(like(each, FIRST_BATCH) for each in plan.warp)
         params = [like(part.params, count) for part, count in zip(plan.parts, counts, strict=True)]
         indices = [like(part.index_n, count) for part, count in zip(plan.parts, counts, strict=True)]

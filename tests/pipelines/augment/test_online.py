@@ -212,10 +212,15 @@ def test_batches_of_few_images_can_be_done_as_a_whole(
     torch.testing.assert_close(torch.cat(found), OnlinePolicy(STRONG, 0)(batch[:40], ROWS[:40], 0), atol=1e-5, rtol=0)
 
 
-def test_one_compiled_function_serves_any_number_of_images(batch: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("channels_last", [False, True], ids=["planes", "as DALI gives them"])
+def test_one_compiled_function_serves_any_number_of_images(
+    batch: Tensor, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
     torch.compiler.reset()
     counters.clear()
+    if channels_last:
+        batch = batch.view(48, 40, 40, 1).permute(0, 3, 1, 2)
     policy = OnlinePolicy(STRONG, 0, compile_backend="eager")
     for images in (48, 3, 20, 2, 31):
         policy(batch[:images], ROWS[:images], 0)
