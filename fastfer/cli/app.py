@@ -26,6 +26,8 @@ VERBS: Final[tuple[Verb, ...]] = (
     *results.VERBS,
 )
 FULL_OR_FORBIDDEN: Final = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}
+TAKEN: Final = {errno.EISDIR, errno.EEXIST, errno.ENOTDIR}
+"""A folder is where a file shall be, or a file where a folder."""
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 
@@ -87,9 +89,10 @@ def run_verb(command_line: argparse.ArgumentParser, table: Sequence[Verb], argv:
     except InputError as error:
         fail(" ".join(str(error).split()))
     except OSError as error:
-        if error.errno not in FULL_OR_FORBIDDEN:
+        if error.errno not in FULL_OR_FORBIDDEN | TAKEN:
             raise
-        fail(f"cannot write {error.filename or 'the output'}: {error.strerror}; then give the same command again")
+        what = f"cannot write {error.filename or 'the output'}: {error.strerror}"
+        fail(f"{what}; put that right, then give the same command again")
     except KeyboardInterrupt:
         ERR.print("fastfer: stopped; the same command goes on where it can")
         sys.exit(INTERRUPTED)

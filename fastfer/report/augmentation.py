@@ -29,7 +29,7 @@ EPOCH: Final = 0
 PER_OPERATION: Final = COLUMNS // 2
 """Pictures of each operation: two operations stand in a row."""
 TOLD: Final = 2
-"""Parameters written under a picture: more do not fit."""
+"""Parameters written under a picture, a line for each: more would make a tall sheet."""
 
 
 def _online(img_HWC: Image, policy: Policy, seed: int, count: int, _: Locale) -> list[Tile]:
@@ -40,13 +40,13 @@ def _online(img_HWC: Image, policy: Policy, seed: int, count: int, _: Locale) ->
     for one in draw(policy, seed, EPOCH, rows):
         for row, values in zip(one.index_n.tolist(), one.params_nK.tolist(), strict=True):
             drawn = zip(one.operation.ranges[:TOLD], values, strict=False)
-            told[row] = ", ".join(f"{_(limits.name)} {value:.3g}" for limits, value in drawn)
-    return [Tile(_picture(img), (told.get(row, ""),)) for row, img in enumerate(out_BHWC)]
+            told[row] = tuple(f"{_(limits.name)} {value:.3g}" for limits, value in drawn)
+    return [Tile(_picture(img), told.get(row, ())) for row, img in enumerate(out_BHWC)]
 
 
 def _offline(img_HWC: Image, policy: Policy, seed: int, count: int, _: Locale) -> list[Tile]:
     copies = (augment_copy(img_HWC, policy=policy, seed=seed, key="shown", copy=copy) for copy in range(count))
-    return [Tile(_picture(copy), ("",)) for copy in copies]
+    return [Tile(_picture(copy), ()) for copy in copies]
 
 
 POLICIES: Final[dict[str, tuple[Policy, Callable[[Image, Policy, int, int, Locale], list[Tile]]]]] = {
@@ -93,10 +93,9 @@ def augmentation_sheet(img_HWC: Image, *, policy: str, seed: int, _: Locale = EN
         for tile in engine(img_HWC, table.alone(operation.name), seed, PER_OPERATION, _)
     ]
     together = engine(img_HWC, table, seed, 2 * COLUMNS - 1, _)
-    tiles += [Tile(_picture(img_HWC), (_("as it is"), ""))]
+    tiles += [Tile(_picture(img_HWC), (_("as it is"),))]
     tiles += [
-        Tile(tile.img, (_("whole policy, {number}", number=number), ""))
-        for number, tile in enumerate(together, start=1)
+        Tile(tile.img, (_("whole policy, {number}", number=number),)) for number, tile in enumerate(together, start=1)
     ]
     return table, contact_sheet(tiles, _("Policy {policy}: each operation by itself, then all together", policy=policy))
 

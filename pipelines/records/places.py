@@ -4,6 +4,7 @@ An address such as `s3://bucket/folder` becomes a `UPath` of universal_pathlib, 
 that this project uses; it is typed as one. Keys and endpoints come from the environment, as its library reads them.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -65,6 +66,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     if not is_local(path):
         path.write_bytes(content)
         return
+    if path.is_dir():  # one that may have no name of its own, such as "."
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

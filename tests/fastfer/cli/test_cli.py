@@ -94,6 +94,20 @@ def test_wrong_use_is_one_clear_sentence_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []  # nothing half-written
 
 
+@pytest.mark.parametrize("sheet", ["folder", "folder/..", "file/sheet.jpg", "."])
+def test_what_cannot_be_written_where_it_shall_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sheet: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"mine")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "augment", "show", "--policy", "light", "--sheet", sheet)
+    assert code == 2
+    assert err.startswith("fastfer: cannot write ")
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert {path.name for path in tmp_path.rglob("*")} == {"folder", "file"}
+
+
 def test_an_empty_label_list_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
