@@ -98,6 +98,9 @@ def _transform(policy: Policy, size_px: int, _thread: int) -> A.Compose:
     for operation in policy.operations:
         if operation.name not in (*_AFFINE, *_BRANCHES, "flip"):
             raise ValueError(f"policy {policy.name}: {operation.name} has no offline counterpart")
+    for group in policy.groups:
+        if (group.name == "geometry") != (group.applies == "all"):
+            raise ValueError(f"policy {policy.name}: offline all of geometry acts, and one of any other group")
     steps = [
         step
         for group in policy.groups

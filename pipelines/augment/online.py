@@ -18,7 +18,6 @@ from torch import Tensor
 
 from pipelines.augment.draws import draw
 from pipelines.augment.execution import Execution, Stepwise, Whole
-from pipelines.augment.operations import HIGHEST
 from pipelines.augment.passes import single_steps
 from pipelines.augment.plan import Plan
 from pipelines.augment.policy import Policy
@@ -37,7 +36,7 @@ class OnlinePolicy:
     def __init__(
         self, policy: Policy, seed: int, *, skip: Collection[str] = (), compile_backend: str | None = None
     ) -> None:
-        """Check the table against what the operations can do.
+        """Nothing is drawn yet.
 
         Args:
             policy: the table, such as STRONG.
@@ -47,16 +46,11 @@ class OnlinePolicy:
                 whole policy as one function; others the warp and each step, told eagerly which images take it.
 
         Raises:
-            ValueError: a range reaches beyond what its operation is made for, or `skip` names no operation.
+            ValueError: `skip` names no operation.
         """
         unknown = set(skip) - {operation.name for operation in policy.operations}
         if unknown:
             raise ValueError(f"policy {policy.name} has no operation {', '.join(sorted(unknown))} to skip")
-        for operation in policy.operations:
-            for drawn in operation.ranges:
-                highest = HIGHEST.get((operation.name, drawn.name), np.inf)
-                if drawn.high > highest:
-                    raise ValueError(f"{operation.name}: {drawn.name} up to {drawn.high} is above {highest}")
         self.policy: Final = policy
         self.seed: Final = seed
         self.skip: Final = frozenset(skip)

@@ -13,11 +13,7 @@ import kornia.filters
 import torch
 from torch import Tensor
 
-BLUR_SIGMA_MAX: Final = 0.012
-"""The widest Gaussian blur, of the image's size; it fixes the kernel's size, so that no result depends on its batch."""
-
-MOTION_LENGTH_MAX: Final = 0.05
-"""The longest motion blur, of the image's size; fixes the kernel's size likewise."""
+from pipelines.augment.limits import BLUR_SIGMA_MAX, MOTION_LENGTH_MAX
 
 
 def brightness_contrast(img_BCHW: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
@@ -161,12 +157,6 @@ OPERATIONS: Final[Mapping[str, Callable[..., Tensor]]] = {
     "grid": grid,
 }
 """Operation name -> function of (img_BCHW, a [B] tensor for each range and key in the table's order)."""
-
-HIGHEST: Final[Mapping[tuple[str, str], float]] = {
-    ("gaussian_blur", "sigma"): BLUR_SIGMA_MAX,
-    ("motion_blur", "length"): MOTION_LENGTH_MAX,
-}
-"""(operation, parameter) -> the largest value that its function is made for."""
 
 
 def per_image(value_B: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from pipelines.augment.limits import GEOMETRY, TAKES
+
 STREAMS: Final = (
     "geometry", "photometric", "degradation", "occlusion",
     "flip", "rotation", "translation", "scale", "shear", "perspective",
@@ -50,10 +52,21 @@ class Operation:
     keys: int = 0
 
     def __post_init__(self) -> None:
-        if self.name not in STREAMS:
-            raise ValueError(f"unknown operation {self.name!r}: known are {', '.join(STREAMS[4:])}")
+        if self.name not in TAKES:
+            raise ValueError(f"unknown operation {self.name!r}: known are {', '.join(TAKES)}")
         if not 0 <= self.chance <= 1:
             raise ValueError(f"chance of {self.name} must be in 0..1, got {self.chance}")
+        limits, keys = TAKES[self.name]
+        names = [drawn.name for drawn in self.ranges]
+        if names != list(limits) or self.keys != keys:
+            given = f"{', '.join(names) or 'nothing'} and {self.keys} keys"
+            raise ValueError(f"{self.name} takes {', '.join(limits) or 'nothing'} and {keys} keys, not {given}")
+        for drawn in self.ranges:
+            lowest, highest = limits[drawn.name]
+            if drawn.low < lowest or drawn.high > highest:
+                raise ValueError(
+                    f"{self.name}: {drawn.name} from {drawn.low} to {drawn.high} is not within {lowest} to {highest}"
+                )
 
     @property
     def stream(self) -> int:
@@ -81,6 +94,9 @@ class Group:
         shares = math.fsum(operation.chance for operation in self.operations)
         if self.applies == "one" and not math.isclose(shares, 1.0):
             raise ValueError(f"the chances of {self.name}, of which one applies, must sum to 1, not {shares}")
+        for operation in self.operations:
+            if (operation.name in GEOMETRY) != (self.name == "geometry"):
+                raise ValueError(f"{operation.name} is no operation of the group {self.name}")
 
     @property
     def stream(self) -> int:

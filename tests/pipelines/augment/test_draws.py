@@ -98,15 +98,16 @@ def test_no_row_draws_nothing() -> None:
 
 
 def test_draws_stay_what_they_were_in_earlier_versions() -> None:
-    unit = (Range("brightness", 0, 1, ""), Range("contrast", 0, 1, ""))
+    areas = tuple(Range(name, 0, 1, "") for name in ("area", "aspect", "x", "y", "value"))
     branches = (
-        Operation(name="brightness_contrast", chance=0.75, ranges=unit, keys=1),
-        Operation(name="gamma", chance=0.25, ranges=unit),
+        Operation(name="gaussian_noise", chance=0.75, ranges=(Range("sigma", 0, 1, ""),), keys=2),
+        Operation(name="erasing", chance=0.25, ranges=areas),
     )
-    group = Group(name="photometric", probability=0.9, applies="one", operations=branches)
-    rows_B = np.array([40, 41, 42])
+    group = Group(name="degradation", probability=0.9, applies="one", operations=branches)
+    rows_B = np.array([43, 44, 59])
+    erased = [0.7826908999122679, 0.6211417920421809, 0.4071629671379924, 0.8777639113832265, 0.1382888830266893]
     assert by_row(draw(Policy(name="golden", groups=(group,)), 7, 3, rows_B), rows_B) == {
-        40: {"gamma": [0.23179491190239787, 0.14341734698973596]},
-        41: {"brightness_contrast": [0.0734664318151772, 0.04979054909199476, 6746348.0]},
-        42: {"brightness_contrast": [0.6555711608380079, 0.629254151834175, 7243286.0]},
+        43: {"gaussian_noise": [0.6424635259900242, 14677969.0, 11213641.0]},
+        44: {"erasing": erased},
+        59: {},
     }

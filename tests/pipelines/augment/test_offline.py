@@ -169,3 +169,6 @@ def test_a_table_that_albumentations_is_not_given_is_refused(photo: Image) -> No
     sometimes = Policy(name="half", groups=(replace(LIGHT.groups[0], operations=(half,)),))
     with pytest.raises(ValueError, match="acts on every image"):
         augment_copy(photo, policy=sometimes, seed=0, key="face", copy=0)
+    together = replace(LIGHT, groups=(*LIGHT.groups[:1], replace(LIGHT.groups[1], applies="all")))
+    with pytest.raises(ValueError, match="all of geometry acts, and one of any other group"):
+        augment_copy(photo, policy=together, seed=0, key="face", copy=0)

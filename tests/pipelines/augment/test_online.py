@@ -16,10 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pipelines.augment import online
 from pipelines.augment.draws import Drawn, draw
 from pipelines.augment.geometry import MOVES
+from pipelines.augment.limits import GEOMETRY, TAKES
 from pipelines.augment.online import OnlinePolicy, normalise
 from pipelines.augment.operations import OPERATIONS
 from pipelines.augment.passes import fused_steps
-from pipelines.augment.policy import DRAWN_BY_DALI, LIGHT, STRONG, Group, Operation, Policy, Range
+from pipelines.augment.policy import DRAWN_BY_DALI, LIGHT, STREAMS, STRONG, Operation, Policy
 
 
 @pytest.fixture(scope="session")
@@ -302,16 +303,10 @@ def test_a_skip_of_nothing_known_is_refused() -> None:
         OnlinePolicy(STRONG, 0, skip={"crop"})
 
 
-def test_a_range_beyond_its_operation_is_refused() -> None:
-    blur = Operation(name="gaussian_blur", chance=1.0, ranges=(Range("sigma", 0.0, 0.5, "of size"),))
-    group = Group(name="degradation", probability=1.0, applies="one", operations=(blur,))
-    with pytest.raises(ValueError, match=r"gaussian_blur: sigma up to 0\.5 is above"):
-        OnlinePolicy(Policy(name="too much", groups=(group,)), 0)
-
-
 def test_every_operation_of_the_tables_can_be_done() -> None:
-    names = {operation.name for policy in (STRONG, LIGHT) for operation in policy.operations}
-    assert names == MOVES.keys() | OPERATIONS.keys()
+    assert TAKES.keys() == MOVES.keys() | OPERATIONS.keys() == set(STREAMS[4:])
+    assert GEOMETRY.keys() == MOVES.keys()
+    assert TAKES.keys() == {operation.name for policy in (STRONG, LIGHT) for operation in policy.operations}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

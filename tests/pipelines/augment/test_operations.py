@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment import operations
-from pipelines.augment.operations import BLUR_SIGMA_MAX, HIGHEST, MOTION_LENGTH_MAX, OPERATIONS
+from pipelines.augment.limits import BLUR_SIGMA_MAX, MOTION_LENGTH_MAX, ON_PIXELS, TAKES
+from pipelines.augment.operations import OPERATIONS
 from pipelines.augment.policy import STRONG
 
 TABLE = {operation.name: operation for operation in STRONG.operations if operation.name in OPERATIONS}
@@ -58,19 +61,24 @@ def test_every_operation_of_the_table_is_there() -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_parameters_are_named_as_in_the_table(name: str) -> None:
     arguments = list(inspect.signature(OPERATIONS[name]).parameters)[1:]
-    ranges = [drawn.name for drawn in TABLE[name].ranges]
-    assert arguments[: len(ranges)] == ranges
-    assert len(arguments) == len(ranges) + TABLE[name].keys
-    assert all(key.startswith("key_") for key in arguments[len(ranges) :])
+    parameters, keys = TAKES[name]
+    assert arguments[: len(parameters)] == list(parameters)
+    assert len(arguments) == len(parameters) + keys
+    assert all(key.startswith("key_") for key in arguments[len(parameters) :])
 
 
-def test_the_strong_policy_stays_within_the_kernels() -> None:
-    assert {name for name, _ in HIGHEST} <= set(OPERATIONS)
-    assert all(
-        drawn.high <= HIGHEST.get((operation.name, drawn.name), np.inf)
-        for operation in STRONG.operations
-        for drawn in operation.ranges
-    )
+@given(data=st.data())
+def test_whatever_is_within_the_limits_gives_an_image(data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(ON_PIXELS)))
+    limits, keys = TAKES[name]
+    ranges = [*limits.values(), *[(0.0, 2.0**24 - 1)] * keys]
+    height_px, width_px = (data.draw(st.integers(2, 40)) for _ in range(2))
+    params = [data.draw(st.floats(low, high, width=32)) for low, high in (map(np.float32, pair) for pair in ranges)]
+    levels = data.draw(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=4))
+    img = torch.tensor(levels)[torch.arange(height_px * width_px) % len(levels)].view(1, 1, height_px, width_px)
+    out = OPERATIONS[name](img, *columns(1, *params))
+    assert out.shape == img.shape
+    assert 0 <= out.min() <= out.max() <= 1  # false for NaN, too
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -65,6 +65,32 @@ def test_a_range_upside_down_is_refused() -> None:
         Range("angle", 5, -5, "degrees")
 
 
+@pytest.mark.parametrize(
+    ("name", "ranges", "why"),
+    [
+        ("gaussian_blur", [("sigma", 0.0, 0.5)], r"gaussian_blur: sigma from 0\.0 to 0\.5 is not within 0 to 0\.012"),
+        ("downscale", [("factor", 0.0, 2.0)], r"factor from 0\.0 to 2\.0 is not within 1 to 16"),
+        ("gamma", [("gamma", float("nan"), float("nan"))], "low nan is above high nan"),
+        ("rotation", [("angle", float("-inf"), 0.0)], "angle from -inf to 0"),
+        ("gamma", [], "gamma takes gamma and 0 keys, not nothing and 0 keys"),
+        ("gaussian_noise", [("sigma", 0.0, 0.1)], "gaussian_noise takes sigma and 2 keys, not sigma and 0 keys"),
+        ("brightness_contrast", [("contrast", 1.0, 1.0), ("brightness", 0.0, 0.0)], "takes brightness, contrast and"),
+    ],
+)
+def test_parameters_that_an_operation_is_not_made_for_are_refused(
+    name: str, ranges: list[tuple[str, float, float]], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        Operation(name=name, chance=1, ranges=tuple(Range(*one, "") for one in ranges))
+
+
+def test_an_operation_in_a_group_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="flip is no operation of the group photometric"):
+        replace(GEOMETRY, name="photometric")
+    with pytest.raises(ValueError, match="gamma is no operation of the group geometry"):
+        replace(GEOMETRY, operations=(Operation(name="gamma", chance=1, ranges=(Range("gamma", 1, 1, ""),)),))
+
+
 def test_branches_that_do_not_share_out_their_group_are_refused() -> None:
     with pytest.raises(ValueError, match="must sum to 1"):
         replace(GEOMETRY, applies="one")
