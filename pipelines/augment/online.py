@@ -26,6 +26,8 @@ from pipelines.buffers import Buffers, current_stream
 
 PLANNED_IMAGES: Final = 1024
 """Images planned for at once, where it is known which come: their draws take a sixth of what those of 64 take, each."""
+LONGEST: Final = 2
+"""Times the shorter side, that the longer may be: so far the warp mirrors and the blurs find pixels to mirror."""
 WHOLE_ON: Final = {"cuda"}
 """Devices where a policy is compiled as a whole; a CPU would compute what no image has drawn."""
 
@@ -90,10 +92,14 @@ class OnlinePolicy:
             float32 [B, C, H, W] 0..1 on the same device.
 
         Raises:
-            ValueError: the number of rows is not the number of images.
+            ValueError: the number of rows is not the number of images, there are none, or one side is more than
+                `LONGEST` times the other.
         """
         if rows_B.shape != (len(img_BCHW),):
             raise ValueError(f"{len(img_BCHW)} images need as many rows, got an array of shape {rows_B.shape}")
+        shorter_px, longer_px = sorted(img_BCHW.shape[-2:])
+        if not len(img_BCHW) or longer_px > LONGEST * shorter_px:
+            raise ValueError(f"images of shape {tuple(img_BCHW.shape)}: at least one, at most {LONGEST} times as long")
         if out is None:
             out = self._fresh(img_BCHW)
         plan = self._plan(img_BCHW, rows_B, epoch, coming_N)
