@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,9 @@ INFO_NAME: Final = "dataset.json"
 MANIFEST_NAME: Final = "manifest.parquet"
 KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,90}")
 """Keys hold no dot (the extension starts at the first one) and fit a plain tar header with their extension."""
+SHARD: Final = re.compile(r"(?P<split>[a-z]+)-[0-9]{5}")
+CHANNELS: Final = (1, 3)
+LARGEST_PX: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,26 +167,59 @@ def read_info(folder: Path) -> DatasetInfo:
     """Read `dataset.json` and check that every file it names is there with its size.
 
     Raises:
-        InputError: the folder is missing, unfinished, of another format version, or has lost or cut files.
+        InputError: the folder is missing, unfinished, of another format version, states what no writer does, or has
+            lost or cut files.
     """
     path = folder / INFO_NAME
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         raw["shards"] = [ShardInfo(**shard) for shard in raw["shards"]]
         info = DatasetInfo(**raw)
+        if info.format_version == FORMAT_VERSION and (what := _impossible(info)) is not None:
+            raise ValueError(what)
     except FileNotFoundError:
         raise InputError(f"no finished records in {folder} (it has no {INFO_NAME}): make them first") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): make the records again") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}): remove the folder and make the records again") from None
     if info.format_version != FORMAT_VERSION:
         raise InputError(
             f"{path} is of format {info.format_version}, this fastfer reads {FORMAT_VERSION}: make the records again"
         )
+    if not (folder / MANIFEST_NAME).is_file():
+        raise InputError(f"{folder / MANIFEST_NAME} is missing: remove the folder and make the records again")
     for shard in info.shards:
         tar = tar_path(folder, shard.name)
         if not tar.is_file() or tar.stat().st_size != shard.tar_bytes or not index_path(folder, shard.name).is_file():
             raise InputError(f"shard {tar} or its index is missing or cut short: make the records again")
     return info
+
+
+def _impossible(info: DatasetInfo) -> str | None:
+    """What `dataset.json` states that no writer does: names that lead elsewhere, another order, numbers that are none."""
+    if not (_is_count(info.size_px, LARGEST_PX) and info.size_px and info.channels in CHANNELS):
+        return f"images of {info.size_px} px and {info.channels} channels"
+    if not info.classes or not all(isinstance(name, str) and KEY.fullmatch(name) for name in info.classes):
+        return f"the classes {info.classes}"
+    for values in (info.pixel_mean, info.pixel_std):
+        if len(values) != info.channels or not all(0 <= value <= 1 for value in values):
+            return f"the pixel statistics {values}"
+    for shard in info.shards:
+        name = SHARD.fullmatch(shard.name) if isinstance(shard.name, str) else None
+        if name is None or name["split"] != shard.split or shard.split not in SPLITS:
+            return f"the shard {shard.name} of split {shard.split}"
+        if not (_is_count(shard.samples, shard.tar_bytes) and _is_count(shard.tar_bytes, sys.maxsize)):
+            return f"{shard.name} of {shard.samples} samples in {shard.tar_bytes} bytes"
+    for split in SPLITS:
+        names = [shard.name for shard in info.split_shards(split)]
+        if names != sorted(set(names)):
+            return f"the shards of {split} are out of order"
+    return None
+
+
+def _is_count(value: object, most: int) -> bool:
+    return type(value) is int and 0 <= value <= most
 
 
 def info_sha256(folder: Path) -> str:
@@ -220,5 +257,13 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Read a table that `write_table` wrote."""
-    return pl.read_parquet(io.BytesIO(path.read_bytes()))
+    """Read a table that `write_table` wrote.
+
+    Raises:
+        InputError: it is none, or cut short.
+    """
+    try:
+        return pl.read_parquet(io.BytesIO(path.read_bytes()))
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} is damaged ({reason}): remove the folder and make it again") from None

@@ -4,18 +4,20 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.records.format import MEMBERS, DatasetInfo, Sample, index_path, tar_path
+from pipelines.records.format import KEY, MEMBERS, DatasetInfo, Sample, index_path, tar_path
 from pipelines.records.jpeg import decode_jpeg
 from pipelines.records.places import is_local
 from pipelines.records.writer import INDEX_HEADER
 
 Spans = dict[str, NDArray[np.int64]]
+LONGEST_LINE: Final = 1024
+"""Letters in a line of an index; ours have up to 500."""
 
 
 def read_index(path: Path) -> Spans:
@@ -30,11 +32,13 @@ def read_index(path: Path) -> Spans:
     try:
         head, *lines = path.read_text(encoding="ascii").splitlines()
         version, count = head.split()
+        if max(map(len, lines), default=0) > LONGEST_LINE:  # numpy would give each field the room of the longest
+            raise ValueError(f"a line of more than {LONGEST_LINE} letters")
         fields = np.array([line.split(" ") for line in lines], dtype=str).reshape(-1, len(MEMBERS), 4)
         spans = fields[:, :, 1:3].astype(np.int64)
     except (ValueError, OverflowError, OSError) as error:
         raise InputError(f"{path} is not a DALI index ({error}): make the records again") from None
-    if version != INDEX_HEADER or count != str(len(spans)) or (fields[:, :, 0] != MEMBERS).any():
+    if version != INDEX_HEADER or count != str(len(spans)) or (fields[:, :, 0] != MEMBERS).any() or (spans < 0).any():
         raise InputError(f"{path} does not list {count} samples of {', '.join(MEMBERS)}: make the records again")
     return {extension: np.ascontiguousarray(spans[:, i]) for i, extension in enumerate(MEMBERS)}
 
@@ -95,19 +99,33 @@ class ShardReader:
             fault = f"an image of {img_HWC.shape} where {expected} is stated"
         except ValueError as error:
             fault = str(error)
-        folder, name = self._origin
-        raise InputError(f"{tar_path(folder, name)}, sample {position} ({self.read(position).key}): {fault}")
+        raise InputError(f"{self._tar}, sample {position} ({self.read(position).key}): {fault}")
 
     def read(self, position: int) -> Sample:
-        """The whole sample at `position` (0 is the first of the shard)."""
-        meta = json.loads(self.member(position, "json"))
+        """The whole sample at `position` (0 is the first of the shard).
+
+        Raises:
+            InputError: it is not as a writer writes it; names shard and sample.
+        """
+        try:
+            meta = json.loads(self.member(position, "json"))
+            if not KEY.fullmatch(key := meta.pop("key")):
+                raise ValueError(f"the key {key!r} is not a plain name")
+            label = int(self.member(position, "cls"))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise InputError(f"{self._tar}, sample {position} is damaged ({error}): make the records again") from None
         return Sample(
-            key=meta.pop("key"),
+            key=key,
             jpeg=self.member(position, "jpg"),
-            label=int(self.member(position, "cls")),
+            label=label,
             row=int.from_bytes(self.member(position, "row"), "little", signed=True),
             meta=meta,
         )
+
+    @property
+    def _tar(self) -> Path:
+        folder, name = self._origin
+        return tar_path(folder, name)
 
 
 class SplitReader:
@@ -118,6 +136,10 @@ class SplitReader:
         self._info = info
         self._shards = [ShardReader(folder, shard.name) for shard in info.split_shards(split)]
         sizes = [len(shard) for shard in self._shards]
+        for shard, size in zip(info.split_shards(split), sizes, strict=True):
+            if size != shard.samples:
+                index = index_path(folder, shard.name)
+                raise InputError(f"{index} lists {size} samples, not {shard.samples}: make the records again")
         self._shard_N = np.repeat(np.arange(len(sizes)), sizes)
         self._first_S = np.cumsum([0, *sizes])
         self._span_N2 = np.concatenate([shard.spans["jpg"] for shard in self._shards] or [np.empty((0, 2), np.int64)])

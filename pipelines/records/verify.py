@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.errors import InputError
 from pipelines.records.format import (
+    INFO_NAME,
     MANIFEST_NAME,
     DatasetInfo,
     ShardInfo,
@@ -24,17 +25,17 @@ from pipelines.records.reader import ShardReader
 HASHING_THREADS: Final = 4
 
 
-def refuse_damaged(folder: Path, info: DatasetInfo, split: str, *, full: bool = False) -> None:
+def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *, full: bool = False) -> None:
     """Check the manifest and a split's shards and indexes by their checksums, before anything is read from them.
 
     A file of the same size and time is hashed once in a process, or every time if `full`; a split of 1.5 GB takes about
-    a second.
+    a second. `split` None is all of them.
 
     Raises:
-        InputError: one of them is not as it was written; names it.
+        InputError: one of them is not as it was written, or the manifest lists other samples than are stated; names it.
     """
     stated = [(folder / MANIFEST_NAME, info.manifest_sha256)]
-    for shard in info.split_shards(split):
+    for shard in info.shards if split is None else info.split_shards(split):
         stated += _stated(folder, shard)
     with ThreadPoolExecutor(HASHING_THREADS) as pool:
         sound = pool.map(lambda one: is_as_written(*one, full=full), stated)
@@ -44,6 +45,25 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str, *, full: bool = 
                     f"{path} is not as it was written (its checksum differs): fastfer verify says more; remove the "
                     "folder and make the records again"
                 )
+    if (fault := _other_samples(folder, info, split)) is not None:
+        raise InputError(f"{fault}: remove the folder and make the records again")
+
+
+def _other_samples(folder: Path, info: DatasetInfo, split: str | None = None) -> str | None:
+    """Whether the manifest lists other samples than the shards are said to hold."""
+    stated = {(shard.split, shard.name, shard.samples) for shard in info.shards if shard.samples}
+    differ = {place for place in stated ^ _listed(folder, info.manifest_sha256) if split in (None, place[0])}
+    if not differ:
+        return None
+    _, name, _ = min(differ, key=str)
+    return f"{folder / MANIFEST_NAME} lists other samples of {name} than {INFO_NAME} states"
+
+
+@lru_cache(maxsize=16)
+def _listed(folder: Path, _manifest_sha256: str) -> set[tuple[str, str, int]]:
+    """How many samples the manifest lists, by split and shard."""
+    kept = read_manifest(folder).filter(pl.col("status") == "kept")
+    return set(kept.group_by("split", "shard").len().iter_rows())
 
 
 def refuse_undecodable(folder: Path, info: DatasetInfo, split: str) -> None:
@@ -91,8 +111,8 @@ def find_faults(folder: Path, advance: Callable[[int], None] = lambda _samples: 
         return [f"{folder / MANIFEST_NAME} was changed after the records were made"]
     kept = read_manifest(folder).filter(pl.col("status") == "kept")
     faults = [fault for shard in info.shards for fault in _shard_faults(folder, info, shard, kept, advance)]
-    if (stored := sum(shard.samples for shard in info.shards)) != len(kept):
-        faults.append(f"{folder} holds {stored} samples, its manifest {len(kept)}")
+    if (fault := _other_samples(folder, info)) is not None:
+        faults.append(fault)
     return faults
 
 
@@ -106,11 +126,14 @@ def _shard_faults(
     rows = kept.filter(pl.col("shard") == shard.name).sort("position")
     with ShardReader(folder, shard.name) as reader:
         stated = list(rows.select("key", "label", "row").iter_rows())
-        if (found := [(sample.key, sample.label, sample.row) for sample in reader]) != stated:
-            yield f"{shard.name} holds other keys, labels or rows than the manifest ({len(found)} and {len(stated)})"
+        found = []
         for position in range(len(reader)):
             try:
+                sample = reader.read(position)
+                found.append((sample.key, sample.label, sample.row))
                 reader.decode(position, info)
             except InputError as error:
                 yield str(error)
             advance(1)
+        if found != stated:
+            yield f"{shard.name} holds other keys, labels or rows than the manifest ({len(found)} and {len(stated)})"
