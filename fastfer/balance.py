@@ -82,6 +82,7 @@ def balance(config: BalanceConfig, track: Track = untracked) -> DatasetInfo:
         manifest=manifest.drop("status", "shard", "position").rename({"reason": "problem"}),
         jobs=list(_jobs(source, config.folder, info, manifest, settings)),
         outcome_schema=PLACE_SCHEMA,
+        source=source,
     )
     return build_variant(
         plan, _make_shard, workers=config.workers, title=f"Balancing {config.dataset}", unit="faces", track=track

@@ -10,7 +10,7 @@ import polars as pl
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, replacing
+from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, refuse_damaged, replacing
 
 PARQUET_SCHEMA: Final = pl.Schema(
     {
@@ -36,6 +36,7 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
     info = open_records(shards, dataset, variant)
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise InputError(f"{into} is there already: choose another INTO=")
+    refuse_damaged(shards / dataset / variant, info)
     total = sum(shard.samples for shard in info.shards)
     with replacing(into) as folder, track(f"Exporting {dataset} {variant}", total=total, unit="faces") as advance:
         EXPORTS[to](shards / dataset / variant, info, folder, advance)

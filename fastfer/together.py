@@ -14,6 +14,7 @@ import polars as pl
 
 from fastfer.leaks import duplicates_of, left_out_of_training
 from fastfer.variants import (
+    LOCK_NAME,
     PLACE_SCHEMA,
     TESTED_VARIANT,
     ShardJob,
@@ -23,12 +24,14 @@ from fastfer.variants import (
     copied_shard,
     open_records,
 )
+from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import (
     DatasetInfo,
     ShardReader,
     alone,
     info_sha256,
+    is_local,
     make_folder,
     read_info,
     read_manifest,
@@ -39,7 +42,6 @@ from pipelines.records import (
 from pipelines.records.format import INFO_NAME
 
 PARTS_NAME: Final = "parts.json"
-LOCK_NAME: Final = ".lock"
 REASON: Final = "left out: a near-duplicate of a test image"
 
 
@@ -64,6 +66,8 @@ def training_parts(
     if parts is not None:
         return parts
     joint = _joint_folder(shards, datasets, variant)
+    if not is_local(joint):
+        raise InputError(f"{shards} is not on this machine: copy the records to a disk to train on them together")
     make_folder(joint)
     with alone(joint / LOCK_NAME):  # trainings of several processes, or on several GPUs, begin at once
         if (parts := known_parts(shards, datasets, variant)) is not None:
@@ -89,13 +93,15 @@ def known_parts(shards: Path, datasets: Sequence[str], variant: str) -> list[Par
     if len(datasets) == 1:
         return [Part(datasets[0], shards / datasets[0] / variant, 0)]
     joint = _joint_folder(shards, datasets, variant)
-    if not (joint / PARTS_NAME).is_file():
-        return None
-    stated = json.loads((joint / PARTS_NAME).read_text(encoding="utf-8"))
     now = {dataset: info_sha256(shards / dataset / variant) for dataset in datasets}
-    if {dataset: one["source_sha256"] for dataset, one in stated.items()} != now:
+    try:
+        stated = json.loads((joint / PARTS_NAME).read_text(encoding="utf-8"))
+        if {dataset: one["source_sha256"] for dataset, one in stated.items()} != now:
+            return None
+        parts = _parts(shards, joint, variant, stated)
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):  # not there, or cut short
         return None
-    return _parts(shards, joint, variant, stated)
+    return parts if all((part.folder / INFO_NAME).is_file() for part in parts) else None
 
 
 def _joint_folder(shards: Path, datasets: Sequence[str], variant: str) -> Path:
@@ -131,6 +137,7 @@ def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, trac
         manifest=manifest.with_columns(problem=reason).drop("status", "shard", "position", "reason"),
         jobs=list(_jobs(source, folder, info, manifest, left_out)),
         outcome_schema=PLACE_SCHEMA,
+        source=source,
     )
     title = f"{info.dataset} for training together"
     build_variant(plan, _make_shard, workers=workers, title=title, unit="faces", track=track)

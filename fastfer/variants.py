@@ -6,6 +6,7 @@ A shard is a pure function of its job, so it does not matter which process makes
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,13 @@ from pipelines.records import (
     SPLITS,
     DatasetInfo,
     ShardInfo,
+    alone,
     describe,
     index_path,
+    is_local,
     make_folder,
     read_info,
+    refuse_damaged,
     remove_folder,
     sha256,
     tar_path,
@@ -37,6 +41,7 @@ from pipelines.records import (
 from pipelines.records.format import INFO_NAME, MANIFEST_NAME
 
 PARTS: Final = ".parts"
+LOCK_NAME: Final = ".lock"
 VARIANT_MAKERS: Final = {
     "preprocessed": "make shards",
     "augmented": "make balance",
@@ -104,7 +109,10 @@ def cut(groups: Iterable[list[int]], size: int) -> Iterator[list[int]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VariantPlan:
-    """What to build: every input row (`manifest`, with `row`), the jobs, and the settings that determine the bytes."""
+    """What to build: every input row (`manifest`, with `row`), the jobs, and the settings that determine the bytes.
+
+    `source` is the variant that the jobs read from, if they do: its damage would get new checksums.
+    """
 
     folder: Path
     dataset: str
@@ -114,6 +122,7 @@ class VariantPlan:
     manifest: pl.DataFrame
     jobs: list[ShardJob]
     outcome_schema: pl.Schema
+    source: Path | None = None
 
 
 def expect_work(folder: Path, engine: str, modules: Sequence[str]) -> None:
@@ -135,18 +144,37 @@ def build_variant(
     """Make what is missing of a variant and finish it. A finished one with the same settings is left as it is.
 
     Raises:
-        InputError: the folder holds records made with other settings, or the engine cannot work.
+        InputError: the folder holds records made with other settings, the source is damaged, the engine cannot work,
+            or another process makes the same.
     """
     if (plan.folder / INFO_NAME).is_file():
         return _existing(plan)
-    _prepare(plan)
-    waiting = [job for job in plan.jobs if not _is_done(job)]
-    total, left = (sum(len(job.rows) for job in jobs) for jobs in (plan.jobs, waiting))
-    with track(title, total=total, unit=unit) as advance:
-        advance(total - left)
-        for job, _ in ENGINES[engine](partial(_run_job, make), waiting, workers):
-            advance(len(job.rows))
-    return _finish(plan)
+    if plan.source is not None:
+        refuse_damaged(plan.source, read_info(plan.source))
+    with _alone_in(plan.folder):
+        if (plan.folder / INFO_NAME).is_file():  # another process has made it just now
+            return _existing(plan)
+        _prepare(plan)
+        waiting = [job for job in plan.jobs if not _is_done(job)]
+        total, left = (sum(len(job.rows) for job in jobs) for jobs in (plan.jobs, waiting))
+        with track(title, total=total, unit=unit) as advance:
+            advance(total - left)
+            for job, _ in ENGINES[engine](partial(_run_job, make), waiting, workers):
+                advance(len(job.rows))
+        return _finish(plan)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other process of this machine makes what is in the folder; one in an object store cannot be locked."""
+    if not is_local(folder):
+        yield
+        return
+    make_folder(folder)
+    lock = folder / LOCK_NAME
+    with alone(lock, busy=f"another process makes {folder}: wait until it is done"):
+        yield
+        lock.unlink()
 
 
 def _existing(plan: VariantPlan) -> DatasetInfo:

@@ -197,7 +197,7 @@ def read_info(folder: Path) -> DatasetInfo:
 
 
 def _impossible(info: DatasetInfo) -> str | None:
-    """What `dataset.json` states that no writer does: names that lead elsewhere, another order, numbers that are none."""
+    """What `dataset.json` states that no writer does: names that lead elsewhere, another order, no numbers."""
     if not (_is_count(info.size_px, LARGEST_PX) and info.size_px and info.channels in CHANNELS):
         return f"images of {info.size_px} px and {info.channels} channels"
     if not info.classes or not all(isinstance(name, str) and KEY.fullmatch(name) for name in info.classes):

@@ -95,10 +95,17 @@ def replacing(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold a lock file on this machine's disk: one process at a time, and none longer than it lives."""
+def alone(path: Path, *, busy: str | None = None) -> Iterator[None]:
+    """Hold a lock file on this machine's disk: one process at a time, and none longer than it lives.
+
+    Raises:
+        InputError: another process holds it, and `busy` is to be said of that; without it, this one waits.
+    """
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(busy) from None
         yield
 
 

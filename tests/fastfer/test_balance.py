@@ -1,6 +1,7 @@
 """Balanced by copies of training images, and nothing else changed."""
 
 import hashlib
+import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +11,10 @@ import polars as pl
 import pytest
 
 from fastfer.balance import BalanceConfig, balance
+from fastfer.export import export
+from fastfer.variants import LOCK_NAME
 from pipelines.errors import InputError
-from pipelines.records import ShardReader, decode_jpeg, find_faults, read_info, read_manifest
+from pipelines.records import ShardReader, alone, decode_jpeg, find_faults, read_info, read_manifest
 from tests.fastfer.conftest import DEMO_SETS
 
 demo_sets = pytest.mark.parametrize("dataset", DEMO_SETS)
@@ -91,6 +94,36 @@ def test_balancing_again_from_nothing_gives_the_same_bytes(shards: Path, tmp_pat
     balance(BalanceConfig(dataset="demo-rafdb", out=tmp_path, workers=1))
     one, other = (read_info(out / "demo-rafdb" / "augmented") for out in (shards, tmp_path))
     assert one == other
+
+
+def own_copy(shards: Path, tmp_path: Path) -> Path:
+    """The preprocessed records of demo-rafdb, to be spoiled."""
+    folder = tmp_path / "demo-rafdb" / "preprocessed"
+    shutil.copytree(shards / "demo-rafdb" / "preprocessed", folder)
+    return folder
+
+
+def test_a_damaged_image_is_not_copied_under_a_new_checksum(shards: Path, tmp_path: Path) -> None:
+    folder = own_copy(shards, tmp_path)
+    tar = folder / "train-00000.tar"
+    data = bytearray(tar.read_bytes())
+    data[2000] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(InputError, match=r"train-00000\.tar is not as it was written"):
+        balance(BalanceConfig(dataset="demo-rafdb", out=tmp_path, workers=1))
+    for to in ("folder", "parquet"):
+        with pytest.raises(InputError, match=r"train-00000\.tar is not as it was written"):
+            export(tmp_path, "demo-rafdb", "preprocessed", to, tmp_path / "faces")
+    assert {path.name for path in tmp_path.iterdir()} == {"demo-rafdb"}
+
+
+def test_two_at_once_do_not_disturb_each_other(shards: Path, tmp_path: Path) -> None:
+    own_copy(shards, tmp_path)
+    config = BalanceConfig(dataset="demo-rafdb", out=tmp_path, workers=1)
+    config.folder.mkdir()
+    with alone(config.folder / LOCK_NAME), pytest.raises(InputError, match=r"another process makes .*augmented"):
+        balance(config)
+    assert balance(config) == read_info(shards / "demo-rafdb" / "augmented")
 
 
 def test_without_records_it_says_what_makes_them(tmp_path: Path) -> None:

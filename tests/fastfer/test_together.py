@@ -1,6 +1,7 @@
 """Datasets trained on together: nothing is trained on that duplicates a test image, and each test set is tested on."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def test_training_images_that_duplicate_a_test_image_are_left_out(own_shards: Pa
         expected = before.filter(pl.col("status") == "kept")["row"]
         assert sorted(kept) == sorted(set(expected) - set(gone["row"]))
     assert sum(part.left_out for part in parts) > 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"demo-rafdb": 3}', '{"demo-rafdb": {}}'])
+def test_a_list_of_parts_that_was_cut_is_made_again(own_shards: Path, text: str) -> None:
+    parts = training_parts(own_shards, DEMO_SETS, "preprocessed")
+    (own_shards / TOGETHER / "preprocessed" / "parts.json").write_text(text, encoding="utf-8")
+    assert known_parts(own_shards, DEMO_SETS, "preprocessed") is None
+    assert training_parts(own_shards, DEMO_SETS, "preprocessed") == parts
+
+
+def test_a_part_that_was_removed_for_its_damage_is_made_again(own_shards: Path) -> None:
+    parts = training_parts(own_shards, DEMO_SETS, "preprocessed")
+    made = next(part.folder for part in parts if part.left_out)
+    shutil.rmtree(made)
+    assert training_parts(own_shards, DEMO_SETS, "preprocessed") == parts
+    assert find_faults(made) == []
 
 
 def test_one_dataset_is_its_own_part(shards: Path) -> None:
