@@ -64,8 +64,9 @@ class Blocks:
             if _most_holders(arrays) == FREE:
                 return Lent(whole, list(map(torch.from_numpy, arrays)))
         fresh = _aligned(self._shape, self._dtype)
-        whole, arrays = torch.from_numpy(fresh).view(self._shape[0] * self._shape[1], -1), list(fresh)
-        whole = whole if self._word is None else whole.view(self._word)
+        with torch.inference_mode(False):  # which what is kept shall outlive
+            whole, arrays = torch.from_numpy(fresh).view(self._shape[0] * self._shape[1], -1), list(fresh)
+            whole = whole if self._word is None else whole.view(self._word)
         if len(self._blocks) < KEPT:
             self._blocks.append((whole, arrays))
         return Lent(whole, list(map(torch.from_numpy, arrays)))

@@ -157,6 +157,11 @@ class Loader(ABC):
         """Batches of one epoch on this rank."""
         return self._share.batches
 
+    @property
+    def most_images(self) -> int:
+        """Images of its largest batch."""
+        return min(self.config.batch, self._share.samples)
+
     def refuse_damaged(self) -> None:
         """Check the files of the split once more, as `config.verify` says.
 

@@ -174,7 +174,7 @@ class DaliLoader(Loader):
     def _built(self) -> Any:
         config = self.config
         on_gpu, by_two = self._device.type == "cuda", self._device.type in TWO_DECODERS_ON
-        size = config.batch * self._batches_at_once
+        size = self.most_images * self._batches_at_once
         pipeline = _pipeline(
             source=self._source,
             image_type=IMAGE_TYPES[self.info.channels],

@@ -58,7 +58,7 @@ class FfcvLoader(Loader):
         self._samples = sum(shard.samples for shard in info.split_shards(config.split))
         self._ffcv: Any = Ffcv(
             str(path),
-            batch_size=config.batch,
+            batch_size=self.most_images,
             num_workers=max(1, config.workers),
             os_cache=True,
             order=OrderOption.SEQUENTIAL,

@@ -90,12 +90,16 @@ def _fill(
 
 
 def _groups(batches: Iterable[Batch], levels: int) -> Generator[list[Batch]]:
-    """Batches that follow each other, as many as have no more gray levels than that, but at least one."""
+    """Batches that follow each other, as many as have no more gray levels than that, but at least one.
+
+    An epoch that is resumed has the groups of one that is not: an image's last bits may depend on those beside it.
+    """
     source = iter(batches)
     try:
         while (batch := next(source, None)) is not None:
-            more = max(0, levels // batch.img_BCHW.numel() - 1)  # the last of an epoch may be short, and none is longer
-            yield [batch, *islice(source, more)]
+            together = max(1, levels // batch.img_BCHW.numel())  # the last of an epoch may be short, none is longer
+            place = (batch.state.batches - 1) % together
+            yield [batch, *islice(source, together - 1 - place)]
     finally:
         if (close := getattr(source, "close", None)) is not None:
             close()

@@ -1,5 +1,6 @@
 """Plain PyTorch: a `Dataset` and a `DataLoader`, decoding with OpenCV. The yardstick, and the path for macOS."""
 
+import signal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,11 @@ class DecodedImages(Dataset[tuple[torch.Tensor, int, int]]):
         return torch.from_numpy(img_HWC).permute(2, 0, 1), sample.label, sample.row
 
 
+def _ignore_interrupts(_worker: int) -> None:
+    """A terminal's Ctrl-C goes to every process: the loader's own ends the others, when it has done with them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class ReferenceLoader(Loader):
     """A global shuffle per (seed, epoch), dealt to ranks in contiguous parts."""
 
@@ -36,6 +42,7 @@ class ReferenceLoader(Loader):
             num_workers=workers,
             persistent_workers=workers > 0,
             multiprocessing_context="forkserver" if workers else None,
+            worker_init_fn=_ignore_interrupts,
             generator=torch.Generator(),  # or each epoch would draw from the global one, on which dropout depends
         )
 

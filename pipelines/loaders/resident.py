@@ -35,7 +35,7 @@ class ResidentLoader(Loader):
         self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes)
         self._label_N, self._row_N = decoded.label_N, decoded.row_N
         images = _placed(self.place, torch.from_numpy(decoded.img_NCHW), self._device)
-        self._gather: Gather | None = gather_of(images, self._device, config.batch)
+        self._gather: Gather | None = gather_of(images, self._device, self.most_images)
 
     def __iter__(self) -> Iterator[Batch]:
         """The epoch's order goes to the device once; each batch is then a few launches."""

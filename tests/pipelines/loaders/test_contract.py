@@ -62,6 +62,18 @@ def test_evaluation_gives_each_row_exactly_once_in_stored_order(records: Path, k
     assert rows(found) == kept(records, "test").sort("shard", "position")["row"].to_list()
 
 
+def test_a_batch_may_be_larger_than_can_be_held(records: Path, kind: str) -> None:
+    (found,) = batches(config(records, kind, batch=10**12))
+    assert sorted(rows([found])) == kept(records, "train")["row"].to_list()
+
+
+def test_what_was_iterated_for_inference_can_be_trained_on(records: Path, kind: str) -> None:
+    with open_loader(config(records, kind)) as loader:
+        with torch.inference_mode():
+            before = rows(list(loader))
+        assert rows(list(loader)) == before
+
+
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("train", [True, False])
 def test_ranks_are_disjoint_and_cover(records: Path, kind: str, world_size: int, train: bool) -> None:

@@ -31,6 +31,12 @@ if __name__ == "__main__":
             print("loading", flush=True)
             time.sleep(0.2)
 """
+FINISH = (
+    LOAD.replace("    variant,", "    import signal; signal.signal(signal.SIGINT, lambda *_: None)\n    variant,")
+    .replace("batch=4", "batch=1")
+    .replace("0.2", "0.02")
+)
+"""Takes Ctrl-C for a request, as a trainer does, and goes on."""
 DECODE = """
 import sys, time
 from pathlib import Path
@@ -77,6 +83,15 @@ def test_ctrl_c_leaves_no_process_and_no_shared_memory(records: Path, tmp_path: 
     assert alive == []
     theirs = [f"_{one.pid}_" for one in (process, *family)]
     assert not [path for path in Path("/dev/shm").iterdir() if any(part in path.name for part in theirs)]
+
+
+@pytest.mark.parametrize("kind", LOADERS_HERE)
+def test_who_takes_ctrl_c_for_a_request_still_gets_the_batches(records: Path, tmp_path: Path, kind: str) -> None:
+    process = started(tmp_path / "load.py", FINISH, records, tmp_path, kind)
+    os.killpg(process.pid, signal.SIGINT)
+    rest, said = process.communicate(timeout=PLENTY_S)
+    assert process.returncode == 0, said
+    assert rest.splitlines() == ["loading"] * (47 - 3)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -91,6 +91,22 @@ def test_what_is_prepared_together_is_told_as_one_batch(batches: list[Batch], to
         assert whole.coming_N.tolist() == rows(batches[first + together :])
 
 
+def test_a_resumed_epoch_prepares_the_same_batches_together(batches: list[Batch], together: int) -> None:
+    def groups(found: list[Batch]) -> list[list[int]]:
+        seen: list[list[int]] = []
+        list(prefetched(found, lambda batch: seen.append(batch.host_rows_B.tolist()) or batch.img_BCHW, CPU))
+        return seen
+
+    whole = groups(batches)
+    for consumed in range(1, len(batches)):
+        resumed = groups(batches[consumed:])
+        before = consumed * BATCH - sum(map(len, whole[: consumed // together]))
+        assert (
+            resumed
+            == [group for group in (whole[consumed // together][before:],) if group] + whole[consumed // together + 1 :]
+        )
+
+
 def test_a_consumer_that_fails_leaves_no_thread(batches: list[Batch]) -> None:
     def fail_at_once() -> None:
         with closing(prefetched(batches, as_float, CPU)) as ready:
