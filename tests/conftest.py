@@ -6,14 +6,14 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test has a process on each core; torch looks when it is imported
+
 import cv2
 import numpy as np
 import polars as pl
 import pytest
 import torch
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test has a process on each core: threads would wait for one
 
 from pipelines.loaders import LOADERS, Loader
 from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard

@@ -6,7 +6,18 @@ from typing import Any, Final
 
 from fastfer.cli.console import say, show_table, track
 from fastfer.cli.epochs import show_epochs
-from fastfer.cli.verbs import DATASET, RESULTS, RUNS, SHARDS, Option, Verb, default_of, seed_number, switch
+from fastfer.cli.verbs import (
+    DATASET,
+    RESULTS,
+    RUNS,
+    SHARDS,
+    Option,
+    Verb,
+    default_of,
+    seed_number,
+    switch,
+    whole_number,
+)
 from fastfer.config import AUGMENTATIONS, MONITORS, PRECISIONS, TrainConfig
 from fastfer.evaluation.metrics import METRICS
 from fastfer.models import ARCHITECTURES
@@ -76,7 +87,7 @@ LOADER: Final = _option(
 CACHE: Final = _option("cache", "folder of decoded images (resident, ffcv)", Path)
 PLACE: Final = _option("place", "where resident holds images: auto, device, pinned or mapped")
 VERIFY: Final = _option("verify", "checksums: once for each file, or full (always)")
-WORKERS: Final = _option("workers", "decoding threads or processes", int)
+WORKERS: Final = _option("workers", "decoding threads or processes", whole_number)
 TUNING: Final = (
     LOADER,
     CACHE,

@@ -58,6 +58,13 @@ def seed_number(text: str) -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
+    return int(text)
+
+
 def default_of(config: type, name: str) -> Any:
     """The default of a field of a settings dataclass: the command line has no defaults of its own."""
     default = {field.name: field.default for field in fields(config)}[name]
@@ -84,7 +91,7 @@ SHARDS: Final = Option("shards", "folder of all record variants", place, Path("d
 DATA_ROOTS: Final = Option("data-root", "folder of the raw datasets", Path, Path("data/raw"))
 RUNS: Final = Option("runs", "folder of all runs", Path, Path("runs"))
 RESULTS: Final = Option("results", "folder of the result tables", Path, Path("results"))
-WORKERS: Final = Option("workers", "processes or threads", int, os.cpu_count() or 1)
+WORKERS: Final = Option("workers", "processes or threads", whole_number, os.cpu_count() or 1)
 VARIANT: Final = Option("variant", "raw, preprocessed or augmented", str, "preprocessed")
 LOCALE: Final = Option("locale", "language of the page, its figures and tables: en or pt", str, "en")
 REPORTS: Final = Option("reports", "folder of all reports", Path, Path("reports"))

@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +26,11 @@ def save(path: Path, content: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, *, also: Collection[str] = ()) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without unpickling anything but tensors and plain containers.
 
     Raises:
-        InputError: the file is missing, damaged, or holds something else.
+        InputError: the file is missing, damaged, or holds something else than `KEYS` and those of `also`.
     """
     if not path.is_file():
         raise InputError(f"no checkpoint {path}: train the run first (make train)")
@@ -41,7 +42,7 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} is no checkpoint of fastfer: it holds one {type(content).__name__}")
-    if missing := KEYS - set(content):
+    if missing := KEYS.union(also) - set(content):
         raise InputError(f"{path} is no checkpoint of fastfer: it lacks {', '.join(sorted(missing))}; train it again")
     return content
 

@@ -75,7 +75,7 @@ class _Training:
         self._run, self._learner, self._stop, self._on_epoch = run, learner, stop, on_epoch
         config = run.config
         if config.resume and run.is_begun:
-            content = checkpoint.load(run.folder / LAST_NAME)
+            content = checkpoint.load(run.folder / LAST_NAME, also={*learner.state(), "training"})
             learner.take_up(content)
             self.state = TrainingState.from_dict(content["training"])
         else:

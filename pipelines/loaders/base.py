@@ -63,6 +63,8 @@ class LoaderConfig:
                 raise InputError(f"no {noun} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.batch < 1:
             raise InputError(f"a batch of {self.batch} images is impossible: it must be at least 1")
+        if self.workers < 0:
+            raise InputError(f"{self.workers} workers are impossible: it must be 0 or more")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank {self.rank} is not one of {self.world_size}")
 

@@ -127,7 +127,8 @@ def _make(path: Path, need_bytes: int, write: Callable[[Path], object]) -> None:
     """Write into a hidden file, which gets its name when it is whole; then what it must be, beside it."""
     temporary = path.with_name(f".{path.name}.tmp")  # one name: whoever is here is alone
     try:
-        temporary.unlink(missing_ok=True)
+        for old in (temporary, path):  # what is to be replaced takes room; who has it open keeps it
+            old.unlink(missing_ok=True)
         if shutil.disk_usage(path.parent).free < need_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(temporary)

@@ -6,18 +6,23 @@ that this project uses; it is typed as one. Keys and endpoints come from the env
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from upath import UPath
 
 from pipelines.errors import InputError
+
+STALE_S: Final = 3600
+"""No single write takes so long."""
 
 
 def place(address: str) -> Path:
@@ -69,6 +74,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     if path.is_dir():  # one that may have no name of its own, such as "."
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_stale(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -79,6 +85,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote this file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_S:
+                left.unlink()
 
 
 @contextmanager

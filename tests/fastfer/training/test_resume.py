@@ -1,6 +1,7 @@
 """A training that is stopped anywhere and given again ends with the same bits as one that never was."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,6 +126,14 @@ def test_what_cannot_go_on_exactly_says_so(shards: Path, tmp_path: Path) -> None
     content["ran_on"]["processes"] = 2
     checkpoint.save(run.folder / "last.pth", content)
     with pytest.raises(InputError, match=r"processes 2 and cannot go on with .*processes 1: RESUME=0"):
+        fit.fit(run)
+
+
+def test_weights_alone_in_place_of_what_going_on_needs_are_named(shards: Path, tmp_path: Path) -> None:
+    run = Run.of(stopped_config(shards, tmp_path, epochs=1))
+    fit.fit(run)
+    shutil.copyfile(run.folder / "best.pth", run.folder / "last.pth")
+    with pytest.raises(InputError, match=r"last\.pth is no checkpoint of fastfer: it lacks average, optimiser"):
         fit.fit(run)
 
 

@@ -117,6 +117,28 @@ for usage in (shutil.disk_usage, lambda _path, usage=shutil.disk_usage("/"): usa
     except InputError as error:
         print(error)
 """
+UNSAID = """
+import sys
+from pathlib import Path
+from pipelines.loaders import LoaderConfig, open_loader
+records, disk = map(Path, sys.argv[1:])
+config = LoaderConfig(variant=records, split="train", batch=8, train=True, kind="resident", cache=disk)
+open_loader(config).close()
+(said,) = disk.rglob("train.u8.json")
+said.unlink()
+open_loader(config).close()
+"""
+
+
+def test_a_cache_that_does_not_say_it_is_whole_leaves_room_for_the_next(tmp_path: Path) -> None:
+    """As after a kill between its last two steps, on a disk that has no room for two."""
+    large = make_records(tmp_path / "large", per_split={"train": 90})
+    script = tmp_path / "script.py"
+    script.write_text(UNSAID, encoding="utf-8")
+    disk = tmp_path / "disk"
+    done, left = on_small_disk(disk, "128k", f"PYTHONPATH=. {sys.executable} {script} {large} {disk}")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in left.rglob("train.u8*")) == ["train.u8", "train.u8.json", "train.u8.lock"]
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:

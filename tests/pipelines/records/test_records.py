@@ -210,6 +210,16 @@ def test_statistics_are_those_of_the_training_pixels(records: Path) -> None:
     assert sum(sum(by_class.values()) for by_class in info.counts.values()) == 47 + 11 + 23
 
 
+def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> None:
+    left, live, other = (tmp_path / name for name in (".a[1].pth.12.tmp", ".a[1].pth.13.tmp", ".b.pth.12.tmp"))
+    for path in (left, live, other):
+        path.write_bytes(b"half")
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    write_atomically(tmp_path / "a[1].pth", b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1].pth", live.name, other.name}
+
+
 def test_a_full_disk_leaves_the_old_file_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "dataset.json"
     path.write_bytes(b"old")
