@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import read_table, write_table
 
@@ -81,7 +82,7 @@ def kept_rows(cache: Path, schema: pl.Schema) -> pl.DataFrame:
     """What an earlier run kept; nothing if there is no such file, or it is damaged or of another version."""
     try:
         known = read_table(cache)
-    except (OSError, pl.exceptions.PolarsError):
+    except (OSError, InputError):
         return schema.to_frame()
     return known if known.schema == schema else schema.to_frame()
 
