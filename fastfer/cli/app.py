@@ -25,9 +25,11 @@ VERBS: Final[tuple[Verb, ...]] = (
     *study.VERBS,
     *results.VERBS,
 )
-FULL_OR_FORBIDDEN: Final = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}
-TAKEN: Final = {errno.EISDIR, errno.EEXIST, errno.ENOTDIR}
-"""A folder is where a file shall be, or a file where a folder."""
+UNWRITABLE: Final = {
+    *(errno.ENOSPC, errno.EDQUOT),  # no room
+    *(errno.EACCES, errno.EROFS),  # no right
+    *(errno.EISDIR, errno.EEXIST, errno.ENOTDIR),  # a folder where a file shall be, or a file where a folder
+}
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 
@@ -89,7 +91,7 @@ def run_verb(command_line: argparse.ArgumentParser, table: Sequence[Verb], argv:
     except InputError as error:
         fail(" ".join(str(error).split()))
     except OSError as error:
-        if error.errno not in FULL_OR_FORBIDDEN | TAKEN:
+        if error.errno not in UNWRITABLE:
             raise
         what = f"cannot write {error.filename or 'the output'}: {error.strerror}"
         fail(f"{what}; put that right, then give the same command again")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from fastfer.cli.console import say, show_table, track
 from fastfer.cli.epochs import show_epochs
 from fastfer.cli.train import TUNING
-from fastfer.cli.verbs import DATA_ROOTS, REPORTS, RESULTS, RUNS, SHARDS, Option, Verb, seed_number, switch, words
+from fastfer.cli.verbs import DATA_ROOTS, REPORTS, RESULTS, RUNS, SHARDS, Option, Verb, switch, whole_number, words
 from fastfer.config import AUGMENTATIONS, TrainConfig
 from fastfer.models import ARCHITECTURES
 from pipelines.errors import InputError
@@ -22,7 +22,7 @@ MIB: Final = 2**20
 
 def seeds(text: str) -> tuple[int, ...]:
     """Seeds, as `0,1,2`."""
-    return tuple(seed_number(word) for word in words(text))
+    return tuple(whole_number(word) for word in words(text))
 
 
 def duration(seconds: float) -> str:

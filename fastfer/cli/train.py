@@ -14,7 +14,6 @@ from fastfer.cli.verbs import (
     Option,
     Verb,
     default_of,
-    seed_number,
     switch,
     whole_number,
 )
@@ -129,7 +128,7 @@ VERBS: Final = (
             _option("aug", ", ".join(AUGMENTATIONS)),
             _option("variant", "records to train on (default: those that go with --aug)"),
             *TUNING,
-            _option("seed", "of initial weights, order and augmentation", seed_number),
+            _option("seed", "of initial weights, order and augmentation", whole_number),
             SHARDS,
             RUNS,
         ),

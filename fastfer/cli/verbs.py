@@ -51,17 +51,10 @@ def switch(text: str) -> bool:
     return text == "1"
 
 
-def seed_number(text: str) -> int:
-    """A whole number that fits 32 bits, as the counter-based generator takes it."""
+def whole_number(text: str) -> int:
+    """A whole number that fits 32 bits, as the counter-based generator takes it for a seed."""
     if not (text.isdecimal() and int(text) < 2**32):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 4294967295")
-    return int(text)
-
-
-def whole_number(text: str) -> int:
-    """A whole number, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
     return int(text)
 
 
@@ -95,4 +88,4 @@ WORKERS: Final = Option("workers", "processes or threads", whole_number, os.cpu_
 VARIANT: Final = Option("variant", "raw, preprocessed or augmented", str, "preprocessed")
 LOCALE: Final = Option("locale", "language of the page, its figures and tables: en or pt", str, "en")
 REPORTS: Final = Option("reports", "folder of all reports", Path, Path("reports"))
-SEED: Final = Option("seed", "seed of all that is drawn", seed_number, 0)
+SEED: Final = Option("seed", "seed of all that is drawn", whole_number, 0)

@@ -6,20 +6,20 @@ Beyond, its function would give what is no image (levels outside 0..1, or no num
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-Limits = tuple[float, float]
+Interval = tuple[float, float]
 
 BLUR_SIGMA_MAX: Final = 0.012
 """The widest Gaussian blur, of the image's size; it fixes the kernel's size, so that no result depends on its batch."""
 MOTION_LENGTH_MAX: Final = 0.05
 """The longest motion blur, of the image's size; fixes the kernel's size likewise."""
-SHARE: Final[Limits] = (0, 1)
-TURN: Final[Limits] = (-360, 360)
+SHARE: Final[Interval] = (0, 1)
+TURN: Final[Interval] = (-360, 360)
 
 
 class Takes(NamedTuple):
     """What one operation takes; parameter -> its lowest and its highest value."""
 
-    parameters: Mapping[str, Limits]
+    parameters: Mapping[str, Interval]
     keys: int = 0
 
 

@@ -99,7 +99,8 @@ class OnlinePolicy:
             raise ValueError(f"{len(img_BCHW)} images need as many rows, got an array of shape {rows_B.shape}")
         shorter_px, longer_px = sorted(img_BCHW.shape[-2:])
         if not len(img_BCHW) or longer_px > LONGEST * shorter_px:
-            raise ValueError(f"images of shape {tuple(img_BCHW.shape)}: at least one, at most {LONGEST} times as long")
+            shape = tuple(img_BCHW.shape)
+            raise ValueError(f"images {shape}: there must be one, and no side more than {LONGEST} times the other")
         if out is None:
             out = self._fresh(img_BCHW)
         plan = self._plan(img_BCHW, rows_B, epoch, coming_N)

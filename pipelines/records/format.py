@@ -33,8 +33,10 @@ MANIFEST_NAME: Final = "manifest.parquet"
 KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,90}")
 """Keys hold no dot (the extension starts at the first one) and fit a plain tar header with their extension."""
 SHARD: Final = re.compile(r"(?P<split>[a-z]+)-[0-9]{5}")
+"""Names of shards; sorted, they are in order."""
 CHANNELS: Final = (1, 3)
 LARGEST_PX: Final = 4096
+"""More than any writer of ours makes; what is stated is allocated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -130,24 +131,24 @@ open_loader(config).close()
 """
 
 
+def with_cache_on_small_disk(text: str, size: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """Run a script with records of 90 KiB decoded, and a disk of that size for their cache."""
+    large = make_records(folder / "large", per_split={"train": 90})
+    script, disk = folder / "script.py", folder / "disk"
+    script.write_text(text, encoding="utf-8")
+    return on_small_disk(disk, size, f"PYTHONPATH=. {sys.executable} {script} {large} {disk}")
+
+
 def test_a_cache_that_does_not_say_it_is_whole_leaves_room_for_the_next(tmp_path: Path) -> None:
     """As after a kill between its last two steps, on a disk that has no room for two."""
-    large = make_records(tmp_path / "large", per_split={"train": 90})
-    script = tmp_path / "script.py"
-    script.write_text(UNSAID, encoding="utf-8")
-    disk = tmp_path / "disk"
-    done, left = on_small_disk(disk, "128k", f"PYTHONPATH=. {sys.executable} {script} {large} {disk}")
+    done, left = with_cache_on_small_disk(UNSAID, "128k", tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in left.rglob("train.u8*")) == ["train.u8", "train.u8.json", "train.u8.lock"]
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     """It is found at once; where that is kept from it, in the middle of writing."""
-    large = make_records(tmp_path / "large", per_split={"train": 90})
-    script = tmp_path / "script.py"
-    script.write_text(FULL_DISK, encoding="utf-8")
-    disk = tmp_path / "disk"
-    done, left = on_small_disk(disk, "64k", f"PYTHONPATH=. {sys.executable} {script} {large} {disk}")
+    done, left = with_cache_on_small_disk(FULL_DISK, "64k", tmp_path)
     errors = done.stdout.splitlines()
     assert len(errors) == 2, done.stderr
     assert all("No space left on device" in line and "CACHE=" in line for line in errors)

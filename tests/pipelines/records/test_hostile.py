@@ -104,8 +104,8 @@ def test_other_samples_than_the_manifest_lists_are_refused_when_opened(
     restate(copy, change)
     with pytest.raises(InputError, match=r"manifest\.parquet lists other samples of train-0000. than dataset\.json"):
         open_loader(LoaderConfig(variant=copy, split="train", batch=4, train=False, kind=kind))
-    (fault, *_) = find_faults(copy)
-    assert "lists other samples" in fault or "holds other keys" in fault
+    (fault,) = find_faults(copy)
+    assert "lists other samples" in fault
 
 
 @pytest.mark.parametrize("kind", ["dali", "resident", "reference"])
