@@ -43,9 +43,11 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
     return total
 
 
-def _samples(source: Path, shard: str, advance: Advance) -> Iterator[Sample]:
+def _samples(source: Path, info: DatasetInfo, shard: str, advance: Advance) -> Iterator[Sample]:
     with ShardReader(source, shard) as reader:
         for sample in reader:
+            if not 0 <= sample.label < len(info.classes):
+                raise InputError(f"{source}, {shard}: {sample.key} has the label {sample.label}, which is no class")
             yield sample
             advance(1)
 
@@ -54,7 +56,7 @@ def _to_folder(source: Path, info: DatasetInfo, folder: Path, advance: Advance) 
     """`<split>/<class>/<key>.jpg`, and `labels.csv`."""
     rows = []
     for shard in info.shards:
-        for sample in _samples(source, shard.name, advance):
+        for sample in _samples(source, info, shard.name, advance):
             name = info.classes[sample.label]
             path = folder / shard.split / name / f"{sample.key}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +78,7 @@ def _to_parquet(source: Path, info: DatasetInfo, folder: Path, advance: Advance)
                 "row": sample.row,
                 "meta": json.dumps(sample.meta, sort_keys=True),
             }
-            for sample in _samples(source, shard.name, advance)
+            for sample in _samples(source, info, shard.name, advance)
         ]
         pl.DataFrame(rows, schema=PARQUET_SCHEMA).write_parquet(folder / f"{shard.name}.parquet")
 

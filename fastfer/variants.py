@@ -38,7 +38,8 @@ from pipelines.records import (
     write_info,
     write_table,
 )
-from pipelines.records.format import INFO_NAME, MANIFEST_NAME
+from pipelines.records.format import INFO_NAME
+from pipelines.records.manifest import MANIFEST_NAME
 
 PARTS: Final = ".parts"
 LOCK_NAME: Final = ".lock"

@@ -1,7 +1,6 @@
 """Sharded record files: what they look like, and how they are written, read and verified."""
 
 from pipelines.records.format import (
-    SPLITS,
     DatasetInfo,
     Sample,
     ShardInfo,
@@ -10,14 +9,11 @@ from pipelines.records.format import (
     info_sha256,
     merge_infos,
     read_info,
-    read_labels,
-    read_manifest,
-    read_table,
     tar_path,
     write_info,
-    write_table,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
+from pipelines.records.manifest import SPLITS, read_labels, read_manifest, read_table, write_table
 from pipelines.records.places import (
     alone,
     is_local,

@@ -9,7 +9,6 @@ ASCII digit, `.row` the manifest row as eight bytes (little-endian int64), `.jso
 """
 
 import hashlib
-import io
 import json
 import re
 import sys
@@ -20,20 +19,16 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from pipelines.errors import InputError
+from pipelines.records.manifest import MANIFEST_NAME, SPLITS, is_shard_of, read_manifest
 from pipelines.records.places import sha256, write_atomically
 
 FORMAT_VERSION: Final = 1
 MEMBERS: Final = ("jpg", "cls", "row", "json")
-SPLITS: Final = ("train", "val", "test")
 INFO_NAME: Final = "dataset.json"
-MANIFEST_NAME: Final = "manifest.parquet"
 KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,90}")
 """Keys hold no dot (the extension starts at the first one) and fit a plain tar header with their extension."""
-SHARD: Final = re.compile(r"(?P<split>[a-z]+)-[0-9]{5}")
-"""Names of shards; sorted, they are in order."""
 CHANNELS: Final = (1, 3)
 LARGEST_PX: Final = 4096
 """More than any writer of ours makes; what is stated is allocated."""
@@ -208,8 +203,7 @@ def _impossible(info: DatasetInfo) -> str | None:
         if len(values) != info.channels or not all(0 <= value <= 1 for value in values):
             return f"the pixel statistics {values}"
     for shard in info.shards:
-        name = SHARD.fullmatch(shard.name) if isinstance(shard.name, str) else None
-        if name is None or name["split"] != shard.split or shard.split not in SPLITS:
+        if not is_shard_of(shard.split, shard.name):
             return f"the shard {shard.name} of split {shard.split}"
         if not (_is_count(shard.samples, shard.tar_bytes) and _is_count(shard.tar_bytes, sys.maxsize)):
             return f"{shard.name} of {shard.samples} samples in {shard.tar_bytes} bytes"
@@ -229,18 +223,6 @@ def info_sha256(folder: Path) -> str:
     return sha256(folder / INFO_NAME)
 
 
-def read_manifest(folder: Path) -> pl.DataFrame:
-    """The manifest: columns row, key, label, split, status ("kept" or "dropped"), reason, shard, position and more."""
-    return read_table(folder / MANIFEST_NAME)
-
-
-def read_labels(folder: Path, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The manifest's label and row of every sample of a split, in stored order: two of int64 `N`."""
-    kept = read_manifest(folder).filter(pl.col("split") == split, pl.col("status") == "kept").sort("shard", "position")
-    label_N, row_N = (kept[name].cast(pl.Int64).to_numpy(writable=True) for name in ("label", "row"))
-    return label_N, row_N
-
-
 def tar_path(folder: Path, name: str) -> Path:
     """Where shard `name` of the variant in `folder` lies."""
     return folder / f"{name}.tar"
@@ -249,23 +231,3 @@ def tar_path(folder: Path, name: str) -> Path:
 def index_path(folder: Path, name: str) -> Path:
     """Where the DALI index of shard `name` lies."""
     return folder / f"{name}.idx"
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a table as parquet, atomically."""
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def read_table(path: Path) -> pl.DataFrame:
-    """Read a table that `write_table` wrote.
-
-    Raises:
-        InputError: it is none, or cut short.
-    """
-    try:
-        return pl.read_parquet(io.BytesIO(path.read_bytes()))
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is damaged ({reason}): remove the folder and make it again") from None

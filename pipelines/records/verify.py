@@ -11,14 +11,13 @@ import polars as pl
 from pipelines.errors import InputError
 from pipelines.records.format import (
     INFO_NAME,
-    MANIFEST_NAME,
     DatasetInfo,
     ShardInfo,
     index_path,
     read_info,
-    read_manifest,
     tar_path,
 )
+from pipelines.records.manifest import MANIFEST_NAME, read_manifest
 from pipelines.records.places import sha256
 from pipelines.records.reader import ShardReader
 
@@ -32,7 +31,8 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *,
     a second. `split` None is all of them.
 
     Raises:
-        InputError: one of them is not as it was written, or the manifest lists other samples than are stated; names it.
+        InputError: one of them is not as it was written, or the manifest lists other samples than are stated, or other
+            classes; names it.
     """
     stated = [(folder / MANIFEST_NAME, info.manifest_sha256)]
     for shard in info.shards if split is None else info.split_shards(split):
@@ -45,14 +45,17 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *,
                     f"{path} is not as it was written (its checksum differs): fastfer verify says more; remove the "
                     "folder and make the records again"
                 )
-    if (fault := _other_samples(folder, info, split)) is not None:
+    if (fault := _other_rows(folder, info, split)) is not None:
         raise InputError(f"{fault}: remove the folder and make the records again")
 
 
-def _other_samples(folder: Path, info: DatasetInfo, split: str | None = None) -> str | None:
-    """Whether the manifest lists other samples than the shards are said to hold."""
+def _other_rows(folder: Path, info: DatasetInfo, split: str | None = None) -> str | None:
+    """Whether the manifest lists other samples than the shards are said to hold, or labels of no class."""
+    shards, labels = _listed(folder, info.manifest_sha256)
+    if not labels <= set(range(len(info.classes))):
+        return f"{folder / MANIFEST_NAME} lists labels that are not of the {len(info.classes)} classes"
     stated = {(shard.split, shard.name, shard.samples) for shard in info.shards if shard.samples}
-    differ = {place for place in stated ^ _listed(folder, info.manifest_sha256) if split in (None, place[0])}
+    differ = {place for place in stated ^ shards if split in (None, place[0])}
     if not differ:
         return None
     _, name, _ = min(differ, key=str)
@@ -60,10 +63,10 @@ def _other_samples(folder: Path, info: DatasetInfo, split: str | None = None) ->
 
 
 @lru_cache(maxsize=16)
-def _listed(folder: Path, _manifest_sha256: str) -> set[tuple[str, str, int]]:
-    """How many samples the manifest lists, by split and shard."""
+def _listed(folder: Path, _manifest_sha256: str) -> tuple[set[tuple[str, str, int]], set[int | None]]:
+    """How many samples the manifest lists, by split and shard; and all their labels."""
     kept = read_manifest(folder).filter(pl.col("status") == "kept")
-    return set(kept.group_by("split", "shard").len().iter_rows())
+    return set(kept.group_by("split", "shard").len().iter_rows()), set(kept["label"].unique())
 
 
 def refuse_undecodable(folder: Path, info: DatasetInfo, split: str) -> None:
@@ -105,13 +108,13 @@ def find_faults(folder: Path, advance: Callable[[int], None] = lambda _samples: 
     """
     try:
         info = read_info(folder)
+        if sha256(folder / MANIFEST_NAME) != info.manifest_sha256:
+            return [f"{folder / MANIFEST_NAME} was changed after the records were made"]
+        kept = read_manifest(folder).filter(pl.col("status") == "kept")
     except InputError as error:
         return [str(error)]
-    if sha256(folder / MANIFEST_NAME) != info.manifest_sha256:
-        return [f"{folder / MANIFEST_NAME} was changed after the records were made"]
-    kept = read_manifest(folder).filter(pl.col("status") == "kept")
     faults = [fault for shard in info.shards for fault in _shard_faults(folder, info, shard, kept, advance)]
-    if (fault := _other_samples(folder, info)) is not None:
+    if (fault := _other_rows(folder, info)) is not None:
         faults.append(fault)
     return faults
 

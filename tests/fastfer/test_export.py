@@ -1,5 +1,7 @@
 """No one is locked in: records as folders of JPEGs and as parquet, byte for byte."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -7,7 +9,7 @@ import pytest
 
 from fastfer.export import export
 from pipelines.errors import InputError
-from pipelines.records import ShardReader, read_info
+from pipelines.records import ShardReader, read_info, write_info, write_shard
 
 DATASET = "demo-rafdb"
 
@@ -63,3 +65,16 @@ def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
         export(shards, DATASET, "preprocessed", to, tmp_path / into)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("to", ["folder", "parquet"])
+def test_a_sample_of_no_class_is_one_sentence_and_leaves_nothing(shards: Path, tmp_path: Path, to: str) -> None:
+    folder = shutil.copytree(shards / DATASET / "preprocessed", tmp_path / "shards" / DATASET / "preprocessed")
+    info = read_info(folder)
+    first, *others = info.shards
+    with ShardReader(folder, first.name) as reader:
+        samples = [replace(sample, label=9) for sample in reader]
+    write_info(folder, replace(info, shards=[write_shard(folder, first.name, first.split, samples), *others]))
+    with pytest.raises(InputError, match=rf"{first.name}: {samples[0].key} has the label 9, which is no class"):
+        export(tmp_path / "shards", DATASET, "preprocessed", to, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["shards"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 
 from pipelines.errors import InputError
@@ -21,6 +22,7 @@ from pipelines.records import (
     find_faults,
     read_info,
     read_manifest,
+    refuse_damaged,
     sha256,
     write_shard,
 )
@@ -155,6 +157,54 @@ def test_a_table_that_is_cut_is_one_sentence(copy: Path) -> None:
     (copy / "manifest.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"manifest\.parquet is damaged"):
         read_manifest(copy)
+
+
+def first_kept(name: str, value: object) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Another value in one row."""
+    first = (pl.col("status") == "kept") & (pl.col("position") == 0) & (pl.col("split") == "train")
+    return lambda table: table.with_columns(pl.when(first).then(pl.lit(value)).otherwise(name).alias(name))
+
+
+def relist(folder: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Another manifest, with its checksum stated."""
+    path = folder / "manifest.parquet"
+    change(pl.read_parquet(path)).write_parquet(path)
+    restate(folder, lambda stated: stated.update(manifest_sha256=sha256(path)))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (first_kept("shard", "../../../elsewhere"), r"the shard ../../../elsewhere of split train"),
+        (first_kept("shard", "test-00000"), r"the shard test-00000 of split train"),
+        (first_kept("shard", None), r"the shard None of split train"),
+        (first_kept("split", "../dev"), r"the shard train-00000 of split ../dev"),
+        (first_kept("position", 99), r"the positions of train-0000"),
+        (first_kept("position", 1), r"the positions of train-0000"),
+        (first_kept("position", None), r"the positions of train-0000"),
+        (lambda table: table.drop("label"), r"it has no column label of whole numbers"),
+        (lambda table: table.cast({"label": pl.Float64}), r"it has no column label of whole numbers"),
+        (lambda table: table.cast({"row": pl.String}), r"it has no column row of whole numbers"),
+        (lambda table: table.drop("status"), r"it has no column status of strings"),
+        (lambda table: table.with_columns(shard=1), r"it has no column shard of strings"),
+    ],
+)
+def test_a_manifest_of_what_no_writer_lists_is_refused(
+    copy: Path, change: Callable[[pl.DataFrame], pl.DataFrame], why: str
+) -> None:
+    relist(copy, change)
+    with pytest.raises(InputError, match=rf"manifest\.parquet is damaged \({why}"):
+        read_manifest(copy)
+    (fault,) = find_faults(copy)
+    assert re.search(why, fault)
+
+
+@pytest.mark.parametrize("label", [-1, 3, None])
+def test_a_label_of_no_class_is_refused(copy: Path, label: int | None) -> None:
+    relist(copy, first_kept("label", label))
+    with pytest.raises(InputError, match=r"manifest\.parquet lists labels that are not of the 3 classes"):
+        refuse_damaged(copy, read_info(copy))
+    assert "lists labels that are not of the 3 classes" in find_faults(copy)[-1]
 
 
 def png_of_16_bits() -> bytes:
