@@ -23,6 +23,8 @@ from pipelines.errors import InputError
 
 STALE_S: Final = 3600
 """No single write takes so long."""
+UNFINISHED: Final = ".unfinished"
+"""How a folder's name ends that is being written."""
 
 
 def place(address: str) -> Path:
@@ -97,15 +99,39 @@ def _remove_stale(path: Path) -> None:
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """A new folder of this machine beside `out` that takes its place if all goes well, and vanishes if not."""
+    """A new folder of this machine beside `out` that takes its place if all goes well, and vanishes if not.
+
+    What a process left that was killed meanwhile vanishes with the next.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+    for left in out.parent.glob(f".{glob.escape(out.name)}-*{UNFINISHED}"):
+        with suppress(OSError), _held(left):  # its writer lives
+            shutil.rmtree(left)
+    with (
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-", suffix=UNFINISHED, dir=out.parent) as temporary,
+        _held(Path(temporary)),
+    ):
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
         if out.exists():
             out.replace(old)
         new.replace(out)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder as long as this process lives, at most.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from pipelines.records import (
     read_info,
     read_labels,
     read_manifest,
+    replacing,
     tar_path,
     write_atomically,
     write_shard,
@@ -232,3 +233,26 @@ def test_a_full_disk_leaves_the_old_file_and_names_it(tmp_path: Path, monkeypatc
         write_atomically(path, b"new")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from pipelines.records import replacing
+with replacing(pathlib.Path(sys.argv[1])) as folder:
+    (folder / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_folder_is_replaced_whole_and_what_a_killed_process_left_goes_with_the_next(tmp_path: Path) -> None:
+    out, mine = tmp_path / "faces[1]", tmp_path / ".faces[1]-mine"
+    mine.mkdir()
+    subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
+    (killed,) = tmp_path.glob(".faces*.unfinished")
+    for content in ("old", "new"):
+        with replacing(out) as folder, replacing(out) as meanwhile:
+            assert not killed.exists()
+            (folder / "words").write_text(content)
+            (meanwhile / "words").write_text("of another process")
+    assert (out / "words").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, mine.name}
