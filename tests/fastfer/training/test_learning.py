@@ -128,6 +128,15 @@ def test_class_weights_are_those_of_scikit_learn() -> None:
     torch.testing.assert_close(loss(logits, target), each.sum() / weights[target].sum())
 
 
+@pytest.mark.parametrize("imbalance", ["none", "weights", "logits"])
+def test_shares_of_one_class_are_a_label(imbalance: str) -> None:
+    """So that MixUp changes the images and targets, and not how large steps are."""
+    logits, target = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 2, 0])
+    loss = Loss(COUNTS, "abc", imbalance=imbalance, smoothing=0.1)
+    shares = nn.functional.one_hot(target, 3).float()
+    torch.testing.assert_close(loss(logits, shares), loss(logits, target))
+
+
 def test_adjusted_logits_are_fair_to_classes_that_the_network_cannot_tell_apart() -> None:
     """With no evidence the adjusted loss is least at equal logits, the plain one at the classes' shares."""
     shares = torch.tensor([0.6, 0.3, 0.1])
