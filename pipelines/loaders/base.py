@@ -99,7 +99,7 @@ class Batch:
 
     `img_BCHW` is uint8 in 0..255, `label_B` and `rows_B` int64. `state` is the loader's after this batch, so that a
     resume counts what was consumed, not what was prefetched. `keys_B` (int64) are what augmentation draws belong to, if
-    not the rows (see `Pass`). `coming_N` are `host_rows_B` of the batches that follow in the epoch, as far as the
+    not the rows (see `Pass`). `coming_N` are `draw_keys_B` of the batches that follow in the epoch, as far as the
     loader tells.
     """
 

@@ -33,6 +33,9 @@ PASSES: Final = 2**10
 """Passes over a part that one epoch may hold."""
 PASS_STRIDE: Final = 2**22
 """A part's epoch of pass k is the epoch + k times this."""
+AHEAD: Final = 1024
+"""Images that a batch tells of at most: as many as a policy plans for at once."""
+NOTHING: Final[NDArray[np.int64]] = np.empty(0, np.int64)
 
 
 def open_joint(
@@ -54,19 +57,23 @@ def open_joint(
 
 @dataclass(slots=True)
 class _Stream:
-    """Images of one part, as many at a time as one likes, pass after pass; `offset` is added to its rows."""
+    """Images of one part, as many at a time as one likes, pass after pass; `offset` is added to its rows.
+
+    `coming` are the draw keys of what follows `held` in the pass, as far as the loader tells.
+    """
 
     loader: Loader
     offset: int
     samples: int
     batches: Iterator[Batch] | None = field(default=None, init=False)
     held: Batch | None = field(default=None, init=False)
+    coming: NDArray[np.int64] = field(default_factory=lambda: NOTHING, init=False)
     epoch: int = field(default=0, init=False)
     done: int = field(default=0, init=False)
 
     def start(self, epoch: int, given: int) -> None:
         """Go to where `given` images of this epoch were handed over."""
-        self.epoch, self.done, self.held, self.batches = epoch, given, None, None
+        self.epoch, self.done, self.held, self.batches, self.coming = epoch, given, None, None, NOTHING
 
     def take(self, count: int) -> Iterator[Batch]:
         """The next `count` images, in batches as they come."""
@@ -78,6 +85,10 @@ class _Stream:
             self.done += now
             count -= now
 
+    def ahead(self) -> NDArray[np.int64]:
+        """The draw keys of the next images, as far as they are known."""
+        return self.coming if self.held is None else np.concatenate([self.held.draw_keys_B, self.coming])
+
     def _next(self) -> Batch:
         number, within = divmod(self.done, self.samples)
         size = self.loader.config.batch
@@ -87,13 +98,13 @@ class _Stream:
             self.loader.set_epoch(epoch, consumed=within // size, drawn_for=drawn_for)
             self.batches = iter(self.loader)
         batch = next(self.batches)
+        self.coming = NOTHING if batch.coming_N is None else drawn_for.keys(batch.coming_N[:AHEAD])
         passed = within % size  # only where an epoch is taken up in the middle
         moved = replace(
             batch,
             rows_B=batch.rows_B + self.offset,
             host_rows_B=batch.host_rows_B + self.offset,
             keys_B=drawn_for.keys(batch.host_rows_B),
-            coming_N=None,  # here other parts' rows come in between
         )
         return _cut(moved, slice(passed, len(moved)))
 
@@ -124,12 +135,27 @@ class JointLoader(Loader):
         size = self.config.batch
         for stream, given in zip(self._streams, self._counts(part_of_N[: consumed * size]), strict=True):
             stream.start(epoch, given)
-        for step in range(consumed, len(self)):
-            counts = self._counts(part_of_N[step * size : min((step + 1) * size, self._share.samples)])
+        starts = range(consumed * size, samples := self._share.samples, size)
+        counts = [self._counts(part_of_N[start : min(start + size, samples)]) for start in starts]
+        for place, of_batch in enumerate(counts):
             pieces = [
-                piece for stream, count in zip(self._streams, counts, strict=True) for piece in stream.take(count)
+                piece for stream, count in zip(self._streams, of_batch, strict=True) for piece in stream.take(count)
             ]
-            yield joined(pieces, LoaderState(epoch, step + 1))
+            batch = joined(pieces, LoaderState(epoch, consumed + place + 1))
+            yield replace(batch, coming_N=self._coming(counts[place + 1 : place + 1 + AHEAD // size]))
+
+    def _coming(self, counts: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+        """The draw keys of the batches that follow, of so many images of each part, as far as all parts know theirs."""
+        ahead = [stream.ahead() for stream in self._streams]
+        found = [NOTHING]
+        starts = [0] * len(ahead)
+        for of_batch in counts:
+            ends = [start + count for start, count in zip(starts, of_batch, strict=True)]
+            if any(end > len(keys) for keys, end in zip(ahead, ends, strict=True)):
+                break
+            found += [keys[start:end] for keys, start, end in zip(ahead, starts, ends, strict=True)]
+            starts = ends
+        return np.concatenate(found)
 
     def _counts(self, part_of_n: NDArray[np.int64]) -> list[int]:
         counts: list[int] = np.bincount(part_of_n, minlength=len(self._streams)).tolist()

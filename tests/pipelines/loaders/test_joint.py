@@ -108,6 +108,20 @@ def test_batches_are_mixed_and_differ_by_epoch(records: Path, other: Path, kind:
     assert rows(found) != rows(batches(parts(records, other, kind), epoch=1))
 
 
+def test_batches_tell_what_follows(records: Path, other: Path, kind: str) -> None:
+    """Draws for it are made beforehand; the reference loader does not look ahead."""
+    configs = parts(records, other, kind, drop_last=False)
+    for consumed in (0, 3):
+        found = batches(configs, epoch=1, consumed=consumed, mixture=(1.0, 2.0))
+        told = []
+        for place, batch in enumerate(found):
+            assert batch.coming_N is not None
+            follow = [key for later in found[place + 1 :] for key in later.draw_keys_B.tolist()]
+            assert batch.coming_N.tolist() == follow[: len(batch.coming_N)]
+            told.append(len(batch.coming_N))
+        assert (sum(told) >= len(found) * 4) == (kind != "reference")  # the small part's passes are two batches each
+
+
 @pytest.mark.parametrize("mixture", [None, (1.0, 2.0)])
 def test_starting_after_some_batches_gives_the_identical_tail(
     records: Path, other: Path, kind: str, mixture: tuple[float, ...] | None
