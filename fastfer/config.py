@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastfer.datasets import DATASETS, find_dataset
 from fastfer.models import timm_name
 from fastfer.recipes import OTHER_RECIPE, RECIPE_BATCH, RECIPES, Recipe
+from pipelines.augment import STRONG, Policy
 from pipelines.errors import InputError
 from pipelines.records import sha256
 
@@ -165,7 +166,6 @@ class TrainConfig:
         Raises:
             InputError: the batch cannot be shared out, or a setting of the loader is impossible.
         """
-        from pipelines.augment import STRONG
         from pipelines.loaders import LoaderConfig
 
         if self.batch % world_size:
@@ -184,8 +184,12 @@ class TrainConfig:
             cache=self.cache,
             place=self.place,
             verify=self.verify,
-            policy=STRONG if self.aug == "online" else None,
+            policy=self.policy(),
         )
+
+    def policy(self) -> Policy | None:
+        """What images meet anew in each epoch."""
+        return STRONG if self.aug == "online" else None
 
     def recipe(self) -> Recipe:
         """The architecture's recipe with what was asked for in its place; the learning rate is that of this batch."""
@@ -212,6 +216,7 @@ def split_datasets(names: str) -> tuple[str, ...]:
 
 def settings_of(config: TrainConfig, *, records_sha256: str, image_size: int) -> dict[str, Any]:
     """All that determines the run's result, as plain values: the contents of its `config.json`."""
+    policy = config.policy()
     settings = {name: value for name, value in asdict(config).items() if name not in INCIDENTAL}
     return settings | {
         "dataset": "+".join(config.datasets),
@@ -223,6 +228,7 @@ def settings_of(config: TrainConfig, *, records_sha256: str, image_size: int) ->
         **asdict(config.recipe()),
         "image_size": image_size,
         "records_sha256": records_sha256,
+        "policy_sha256": hashlib.sha256(json.dumps(asdict(policy)).encode()).hexdigest() if policy else None,
     }
 
 

@@ -22,6 +22,7 @@ from fastfer.training.fit import fit
 from fastfer.training.learner import warmup_cosine
 from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
+from pipelines.augment import STRONG
 from pipelines.errors import InputError
 from pipelines.progress import untracked
 from pipelines.records import info_sha256, read_manifest, sha256
@@ -99,6 +100,20 @@ def test_metrics_and_predictions_cover_the_whole_test_split(shards: Path, runs: 
         assert counts.sum_horizontal().sum() == metrics["n"]
         correct = (predictions["label"] == predictions["predicted"]).mean()
         assert metrics["accuracy"]["value"] == pytest.approx(correct)
+
+
+def test_a_run_has_the_policys_table_among_its_settings(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training on under another table would be neither the one run nor the other."""
+
+    def names() -> list[str]:
+        return [Run.of(train_config(shards, tmp_path, aug=aug)).folder.name for aug in ("offline", "online")]
+
+    offline, online = names()
+    monkeypatch.setattr("fastfer.config.STRONG", replace(STRONG, groups=STRONG.groups[:-1]))
+    assert names()[0] == offline
+    assert names()[1] != online
 
 
 def test_training_twice_from_one_seed_gives_the_same_weights(shards: Path, runs: Path, tmp_path: Path) -> None:
