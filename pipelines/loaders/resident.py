@@ -32,7 +32,7 @@ class ResidentLoader(Loader):
         super().__init__(config, info, Share.of(config, info))
         self._device = torch.device(config.device)
         decoded = decoded_split(config, info, track)
-        self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes)
+        self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes, config.world_size)
         self._label_N, self._row_N = decoded.label_N, decoded.row_N
         images = _placed(self.place, torch.from_numpy(decoded.img_NCHW), self._device)
         self._gather: Gather | None = gather_of(images, self._device, self.most_images)
@@ -68,10 +68,10 @@ def _placed(place: str, img_NCHW: torch.Tensor, device: torch.device) -> torch.T
         ) from None
 
 
-def choose_place(asked: str, device: torch.device, size_bytes: int) -> str:
+def choose_place(asked: str, device: torch.device, size_bytes: int, processes: int = 1) -> str:
     """Where the images are held: as asked, else by the room that is measured.
 
-    On a CPU device `mapped` is as fast as a copy, and processes share it.
+    On a CPU device `mapped` is as fast as a copy, and processes share it; each has its own device and pinned memory.
 
     Raises:
         InputError: pinned memory is asked for without a GPU.
@@ -84,7 +84,7 @@ def choose_place(asked: str, device: torch.device, size_bytes: int) -> str:
         return asked
     if size_bytes <= ROOM_ON_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    return "pinned" if size_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
+    return "pinned" if processes * size_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
 
 
 def _on_device(img_NCHW: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -175,6 +177,14 @@ def test_where_images_are_held_on_a_cpu() -> None:
     assert choose_place("device", cpu, 10) == "device"
     with pytest.raises(InputError, match="PLACE=pinned is for a GPU"):
         choose_place("pinned", cpu, 10)
+
+
+def test_each_process_has_pinned_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (100, 100))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    asked = ((50, 1), (50, 8), (51, 1), (51, 10))
+    found = [choose_place("auto", torch.device("cuda"), size, processes) for size, processes in asked]
+    assert found == ["device", "device", "pinned", "mapped"]
 
 
 def test_a_place_without_room_is_one_sentence(records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
