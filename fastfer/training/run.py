@@ -62,7 +62,7 @@ class Run:
             return begun[0]
         if int(os.environ.get("WORLD_SIZE", 1)) > 1:
             raise InputError("LOADER=auto looks at free memory, and processes may find different things: name a loader")
-        kind, why = max((choose_loader(one) for one in loading), key=lambda choice: AUTOMATIC.index(choice[0]))
+        kind, why = choose_loader(*loading)
         say(f"loader: {kind}, as {why}")
         return runs[AUTOMATIC.index(kind)]
 

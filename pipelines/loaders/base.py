@@ -134,9 +134,10 @@ def joined(batches: Sequence[Batch], state: LoaderState) -> Batch:
 
 
 class Loader(ABC):
-    """Iterates one epoch's batches; as a context it frees threads and memory at the end.
+    """Iterates one epoch's batches; as a context it frees threads and memory at the end. For one thread at a time.
 
-    `drawn` names the operations of `config.policy` that the images went through already: the policy's `skip`.
+    An iteration may be left anywhere. But for `resident`'s, it raises a ValueError once another has begun. `drawn`
+    names the operations of `config.policy` that the images went through already: the policy's `skip`.
     """
 
     drawn: frozenset[str] = frozenset()
@@ -145,13 +146,19 @@ class Loader(ABC):
         self.config: Final = config
         self.info: Final = info
         self._share: Final = share
+        self._iterations = 0
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, *, consumed: int = 0, drawn_for: Pass | None = None) -> None:
         """Choose the epoch (and so the order) of the next iteration, which starts after `consumed` batches.
 
         `drawn_for` is what the loader's own draws belong to, where that is not this epoch and its rows.
+
+        Raises:
+            ValueError: an epoch has fewer batches.
         """
+        if not 0 <= consumed <= len(self):
+            raise ValueError(f"{consumed} batches of {len(self)} cannot have been consumed")
         self._state = LoaderState(epoch, consumed)
         self._drawn_for = Pass(epoch) if drawn_for is None else drawn_for
 
@@ -175,6 +182,17 @@ class Loader(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
         """Batches of the epoch that was set."""
+
+    def _as_long_as_alone(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches of a loader of which all iterations take from the same, until another one begins."""
+        self._iterations += 1
+        mine = self._iterations
+        while True:
+            if mine != self._iterations:
+                raise ValueError("another iteration of this loader has begun")
+            if (batch := next(batches, None)) is None:
+                return
+            yield batch
 
     @abstractmethod
     def close(self) -> None:
@@ -235,21 +253,20 @@ def read_variant(config: LoaderConfig) -> DatasetInfo:
     return info
 
 
-def choose_loader(config: LoaderConfig) -> tuple[str, str]:
-    """What `auto` takes for a variant, and why: resident if its decoded splits have room in memory and on the disk.
+def choose_loader(*configs: LoaderConfig) -> tuple[str, str]:
+    """What `auto` takes for variants, and why: resident if their decoded splits have room in memory and on the disk.
 
-    The answer is the same for all splits of a variant, so that a run has one loader.
+    The answer is the same for all splits of the variants, so that a run has one loader.
     """
     from pipelines.loaders.cache import decoded_bytes, room_bytes
 
-    info = read_variant(config)
-    need = sum(decoded_bytes(info, split) for split in SPLITS)
-    memory, disk = ROOM * psutil.virtual_memory().available, ROOM * room_bytes(config)
+    need = sum(decoded_bytes(info, split) for info in map(read_variant, configs) for split in SPLITS)
+    memory, disk = ROOM * psutil.virtual_memory().available, ROOM * room_bytes(*configs)
     sizes = f"its {need / MIB:,.0f} MiB of decoded images"
     if need > memory:
         return "dali", f"{sizes} are more than half of the free memory"
     if need > disk:
-        return "dali", f"{sizes} are more than half of the room in {config.cache}"
+        return "dali", f"{sizes} are more than half of the room in {configs[0].cache}"
     return "resident", f"{sizes} fit in memory"
 
 

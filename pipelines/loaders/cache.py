@@ -52,11 +52,12 @@ def decoded_bytes(info: DatasetInfo, split: str) -> int:
     return int(np.prod(_shape(info, split)))
 
 
-def room_bytes(config: LoaderConfig) -> int:
+def room_bytes(*configs: LoaderConfig) -> int:
     """Free bytes on the disk of the cache, with what the cache of these records takes already."""
-    folder = next(path for path in (config.cache, *config.cache.absolute().parents) if path.is_dir())
-    mine = cache_file(config, PIXELS).parent
-    return shutil.disk_usage(folder).free + sum(path.stat().st_size for path in mine.glob(f"*{PIXELS}"))
+    cache = configs[0].cache
+    folder = next(path for path in (cache, *cache.absolute().parents) if path.is_dir())
+    mine = [path for config in configs for path in cache_file(config, PIXELS).parent.glob(f"*{PIXELS}")]
+    return shutil.disk_usage(folder).free + sum(path.stat().st_size for path in mine)
 
 
 def cache_file(config: LoaderConfig, suffix: str) -> Path:
@@ -125,9 +126,11 @@ def _statement(path: Path) -> Path:
 
 def _make(path: Path, need_bytes: int, write: Callable[[Path], object]) -> None:
     """Write into a hidden file, which gets its name when it is whole; then what it must be, beside it."""
-    temporary = path.with_name(f".{path.name}.tmp")  # one name: whoever is here is alone
+    # A name of its own: the folder may have been deleted under a process that still writes, and its lock with it.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    left = path.parent.glob(f".{path.name}.*.tmp")  # by processes that were killed: whoever is here is alone
     try:
-        for old in (temporary, path):  # what is to be replaced takes room; who has it open keeps it
+        for old in (*left, path):  # what is to be replaced takes room; who has it open keeps it
             old.unlink(missing_ok=True)
         if shutil.disk_usage(path.parent).free < need_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -11,7 +11,7 @@ row says which, so that it is the same image in any run, rank or resume.
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -49,7 +49,7 @@ class _Run:
     drawn_for: Pass
     epoch: int
     step: int
-    place_n: NDArray[np.int64] = field(compare=False)
+    place_n: NDArray[np.int64]
 
 
 class _Source:
@@ -76,19 +76,22 @@ class DaliLoader(Loader):
         self._batches_at_once = min(max(1, IMAGES_AT_ONCE // config.batch), len(self))
         self._source = _Source()
         self._pipeline: Any = None
-        self._under_way: deque[tuple[_Run, tuple[Any, ...]]] = deque()  # with inputs, which DALI reads where they are
+        self._under_way: deque[tuple[Any, ...]] = deque()  # inputs of runs, which DALI reads where they are
         known = {operation.name for operation in config.policy.operations} if config.policy else set()
         if config.train and self._device.type in DRAWS_ON and known >= DRAWN_BY_DALI:
             self.drawn = DRAWN_BY_DALI
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._as_long_as_alone(self._epoch())
+
+    def _epoch(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
         self.refuse_damaged()  # something may have changed since the last epoch
         self._forget()  # what an iteration that was left in the middle had asked for
         runs = list(self._runs(epoch, consumed))
         coming = iter(runs)
         for run in runs:
-            yield from self._batches(run, self._decoded(run, coming))
+            yield from self._batches(run, self._decoded(coming))
 
     def close(self) -> None:
         """Free what the loader holds."""
@@ -104,16 +107,16 @@ class DaliLoader(Loader):
         for step in range(consumed, len(self), self._batches_at_once):
             yield _Run(self._drawn_for, epoch, step, order[step * size : (step + self._batches_at_once) * size])
 
-    def _decoded(self, run: _Run, coming: Iterator[_Run]) -> torch.Tensor:
-        """The images of a run, [n, H, W, C] in memory of DALI's, with those after it under way.
+    def _decoded(self, coming: Iterator[_Run]) -> torch.Tensor:
+        """The images of the next run, [n, H, W, C] in memory of DALI's, with those after it under way.
 
         Raises:
             InputError: one of them cannot be decoded, or is of another size; names it.
         """
         try:
             self._ask(coming)
-            if self._under_way[0][0] != run:
-                raise ValueError("another iteration of this loader has begun")
+            if not self._under_way:
+                raise ValueError("the loader is closed")
             stream = current_stream(self._device)  # without which it would wait for the GPU
             (images,) = self._pipeline.share_outputs(stream)
             self._pipeline.release_outputs()  # these stay valid as long as they are held
@@ -136,7 +139,7 @@ class DaliLoader(Loader):
             if self._pipeline is None:
                 self._pipeline = self._built()
             self._source.inputs = inputs
-            self._under_way.append((run, inputs))
+            self._under_way.append(inputs)
             self._pipeline.reset()  # it has been told that there is nothing more
             self._pipeline.schedule_run()
 
@@ -244,11 +247,13 @@ def _pipeline(*, source: _Source, image_type: Any, device: str, by_two: bool, wa
         dtype=[types.UINT8, *[types.BOOL] * by_two, *[types.FLOAT] * warps],
         ndim=[1, *[0] * by_two, *[2] * warps],
     )
+    # As it is stored, whatever a camera says of its orientation: so do the other decoders.
+    options = {"device": device, "output_type": image_type, "adjust_orientation": False}
     if by_two:
         if more[0]:
-            img = fn.decoders.image(jpeg, device=device, hw_decoder_load=1.0, output_type=image_type)
+            img = fn.decoders.image(jpeg, hw_decoder_load=1.0, **options)
         else:
-            img = fn.decoders.image(jpeg, device=device, hw_decoder_load=0.0, output_type=image_type)
+            img = fn.decoders.image(jpeg, hw_decoder_load=0.0, **options)
     else:
-        img = fn.decoders.image(jpeg, device=device, output_type=image_type)
+        img = fn.decoders.image(jpeg, **options)
     return fn.warp_affine(img, matrix=more[-1], interp_type=types.INTERP_LINEAR) if warps else img

@@ -128,6 +128,9 @@ class JointLoader(Loader):
         self._streams = [_Stream(*one) for one in zip(loaders, self.offsets, samples, strict=True)]
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._as_long_as_alone(self._epoch())
+
+    def _epoch(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
         part_of_N = np.repeat(np.arange(len(self._streams)), self._wanted)
         if self.config.train:
@@ -169,11 +172,11 @@ class JointLoader(Loader):
 
 
 def _of_one_kind(configs: list[LoaderConfig]) -> list[LoaderConfig]:
-    """The parts with `auto` decided for all of them: resident if that fits each, else dali."""
+    """The parts with `auto` decided for all of them."""
     if configs[0].kind != "auto":
         return configs
-    fits = all(choose_loader(config)[0] == "resident" for config in configs)
-    return [replace(config, kind="resident" if fits else "dali") for config in configs]
+    kind, _ = choose_loader(*configs)
+    return [replace(config, kind=kind) for config in configs]
 
 
 def wanted_images(samples: Sequence[int], mixture: Sequence[float] | None) -> NDArray[np.int64]:

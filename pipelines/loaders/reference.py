@@ -47,13 +47,18 @@ class ReferenceLoader(Loader):
         )
 
     def __iter__(self) -> Iterator[Batch]:
+        return self._as_long_as_alone(self._epoch())
+
+    def _epoch(self) -> Iterator[Batch]:
         config, state = self.config, self._state
         self.refuse_damaged()  # something may have changed since the last epoch
         if self._loader is None:
             raise ValueError("the loader is closed")
         order = epoch_order(config, self._share, len(self._images), state.epoch).tolist()
         self._batches[:] = [order[i * config.batch : (i + 1) * config.batch] for i in range(state.batches, len(self))]
-        for step, (img_BCHW, label_B, rows_B) in enumerate(self._told(self._loader), start=state.batches):
+        for step, (img_BCHW, *small) in enumerate(self._told(self._loader), start=state.batches):
+            # Copies: what comes from a worker holds a file open for as long as somebody keeps the labels.
+            label_B, rows_B = (each.clone() for each in small)
             yield Batch(
                 img_BCHW=img_BCHW.to(config.device),
                 label_B=label_B.to(config.device),

@@ -14,7 +14,7 @@ import torch
 from pipelines.buffers import upload
 from pipelines.errors import InputError
 from pipelines.loaders.base import ROOM, Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
-from pipelines.loaders.cache import decoded_split
+from pipelines.loaders.cache import decoded_bytes, decoded_split
 from pipelines.loaders.gather import Gather, gather_of
 from pipelines.progress import Track
 from pipelines.records import DatasetInfo
@@ -31,8 +31,9 @@ class ResidentLoader(Loader):
     def __init__(self, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
         super().__init__(config, info, Share.of(config, info))
         self._device = torch.device(config.device)
+        size_bytes = decoded_bytes(info, config.split)
+        self.place: Final = choose_place(config.place, self._device, size_bytes, config.world_size)
         decoded = decoded_split(config, info, track)
-        self.place: Final = choose_place(config.place, self._device, decoded.img_NCHW.nbytes, config.world_size)
         self._label_N, self._row_N = decoded.label_N, decoded.row_N
         images = _placed(self.place, torch.from_numpy(decoded.img_NCHW), self._device)
         self._gather: Gather | None = gather_of(images, self._device, self.most_images)

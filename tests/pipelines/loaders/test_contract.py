@@ -127,6 +127,40 @@ def test_an_epoch_after_one_that_was_resumed_has_the_same_pixels(records: Path, 
     assert all(torch.equal(mine.img_BCHW, theirs.img_BCHW) for mine, theirs in zip(found, plain, strict=True))
 
 
+@pytest.mark.parametrize("consumed", [-1, 6])
+def test_more_than_an_epoch_has_cannot_have_been_consumed(records: Path, kind: str, consumed: int) -> None:
+    with (
+        open_loader(config(records, kind)) as loader,
+        pytest.raises(ValueError, match=f"{consumed} batches of 5 cannot have been consumed"),
+    ):
+        loader.set_epoch(0, consumed=consumed)
+
+
+def test_an_iteration_gives_its_own_epoch_or_an_error_where_another_has_begun(records: Path, kind: str) -> None:
+    with open_loader(config(records, kind)) as loader:
+        loader.set_epoch(0)
+        first = iter(loader)
+        early = [next(first), next(first)]
+        loader.set_epoch(1)
+        second = iter(loader)
+        begun = [next(second)]
+        if kind.removesuffix(ON_CUDA) in {"auto", "resident"}:
+            assert rows([*early, *first]) == rows(batches(config(records, kind), epoch=0))
+        else:
+            with pytest.raises(ValueError, match="another iteration of this loader has begun"):
+                next(first)
+        assert rows([*begun, *second]) == rows(batches(config(records, kind), epoch=1))
+
+
+def test_labels_that_are_kept_hold_no_file_open(records: Path, kind: str) -> None:
+    with open_loader(config(records, kind, batch=1, workers=2)) as loader:
+        found, files = [], []
+        for batch in loader:
+            found.append((batch.label_B, batch.host_rows_B))
+            files.append(psutil.Process().num_fds())
+    assert max(files[10:]) <= files[10] + 4  # a few batches are on their way
+
+
 def test_what_is_told_of_the_rows_to_come_is_true(records: Path, kind: str) -> None:
     whole = batches(config(records, kind, drop_last=False), epoch=1)
     told = [batch.coming_N.tolist() if batch.coming_N is not None else [] for batch in whole]

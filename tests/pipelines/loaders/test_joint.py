@@ -108,6 +108,19 @@ def test_batches_are_mixed_and_differ_by_epoch(records: Path, other: Path, kind:
     assert rows(found) != rows(batches(parts(records, other, kind), epoch=1))
 
 
+def test_an_iteration_ends_where_another_has_begun(records: Path, other: Path, kind: str) -> None:
+    configs = parts(records, other, kind)
+    with open_joint(configs) as loader:
+        first = iter(loader)
+        next(first)
+        loader.set_epoch(1)
+        second = iter(loader)
+        begun = [next(second)]
+        with pytest.raises(ValueError, match="another iteration of this loader has begun"):
+            next(first)
+        assert rows([*begun, *second]) == rows(batches(configs, epoch=1))
+
+
 def test_batches_tell_what_follows(records: Path, other: Path, kind: str) -> None:
     """Draws for it are made beforehand; the reference loader does not look ahead."""
     configs = parts(records, other, kind, drop_last=False)
@@ -170,7 +183,8 @@ def test_what_its_parts_have_drawn_the_joint_loader_says(
 
 def test_auto_is_decided_for_all_parts(records: Path, other: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pipelines.loaders.joint.choose_loader", lambda config: ("dali" if config.variant == other else "resident", "")
+        "pipelines.loaders.joint.choose_loader",
+        lambda *configs: ("dali" if [config.variant for config in configs] == [records, other] else "resident", ""),
     )
     with open_joint(parts(records, other, "auto")) as loader:
         assert {stream.loader.config.kind for stream in loader._streams} == {"dali"}  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ import torch
 
 from pipelines.errors import InputError
 from pipelines.loaders import LoaderConfig, base, choose_loader, open_loader
-from pipelines.loaders.cache import PIXELS, cache_file, decoded_split
+from pipelines.loaders.cache import PIXELS, cache_file, decoded_bytes, decoded_split
 from pipelines.loaders.resident import PLACES, choose_place
 from pipelines.progress import untracked
 from pipelines.records import ShardReader, decode_jpeg, read_info, sha256
@@ -162,7 +162,11 @@ def test_auto_takes_what_fits_and_says_why(records: Path, tmp_path: Path, monkey
     kind, why = choose_loader(settings)
     assert kind == "resident"
     assert "fit in memory" in why
-    monkeypatch.setattr("pipelines.loaders.cache.room_bytes", lambda _config: 1000)
+    enough_for_one = 2.1 * sum(decoded_bytes(read_info(records), split) for split in ("train", "val", "test"))
+    with monkeypatch.context() as little:
+        little.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=enough_for_one))
+        assert [choose_loader(settings)[0], choose_loader(settings, settings)[0]] == ["resident", "dali"]
+    monkeypatch.setattr("pipelines.loaders.cache.room_bytes", lambda *_configs: 1000)
     assert choose_loader(settings) == (
         "dali",
         f"its 0 MiB of decoded images are more than half of the room in {tmp_path}",
@@ -175,8 +179,21 @@ def test_where_images_are_held_on_a_cpu() -> None:
     cpu = torch.device("cpu")
     assert choose_place("auto", cpu, 10) == "mapped"
     assert choose_place("device", cpu, 10) == "device"
+
+
+def test_a_place_that_cannot_be_is_refused_before_anything_is_decoded(records: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="PLACE=pinned is for a GPU"):
-        choose_place("pinned", cpu, 10)
+        open_loader(config(records, tmp_path, place="pinned"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_processes_left_goes_with_the_next_that_decodes(records: Path, tmp_path: Path) -> None:
+    settings = config(records, tmp_path)
+    left = cache_file(settings, PIXELS).with_name(".test.u8.12.tmp")
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    decoded_split(settings, read_info(records), untracked)
+    assert sorted(path.name for path in left.parent.iterdir()) == ["test.u8", "test.u8.json", "test.u8.lock"]
 
 
 def test_each_process_has_pinned_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
