@@ -34,6 +34,8 @@ from pipelines.records import (
     encode_jpeg,
     info_sha256,
     read_manifest,
+    refuse_damaged,
+    shard_name,
     write_shard,
 )
 
@@ -60,10 +62,11 @@ def balance(config: BalanceConfig, track: Track = untracked) -> DatasetInfo:
     """Build `augmented` from `preprocessed`, or go on where an earlier run stopped.
 
     Raises:
-        InputError: `preprocessed` is missing, or `augmented` was made from something else.
+        InputError: `preprocessed` is missing or damaged, or `augmented` was made from something else.
     """
     source = config.out / config.dataset / "preprocessed"
     info = open_records(config.out, config.dataset, "preprocessed")
+    refuse_damaged(source, info)
     expect_work(config.folder, "local", WORKERS_NEED)
     manifest = _with_copies(read_manifest(source), config.seed)
     settings = {
@@ -82,7 +85,6 @@ def balance(config: BalanceConfig, track: Track = untracked) -> DatasetInfo:
         manifest=manifest.drop("status", "shard", "position").rename({"reason": "problem"}),
         jobs=list(_jobs(source, config.folder, info, manifest, settings)),
         outcome_schema=PLACE_SCHEMA,
-        source=source,
     )
     return build_variant(
         plan, _make_shard, workers=config.workers, title=f"Balancing {config.dataset}", unit="faces", track=track
@@ -124,7 +126,7 @@ def _jobs(
     train = needed.filter(pl.col("split") == "train")
     mixed = [[at] for at in np.random.default_rng(settings["seed"]).permutation(len(train)).tolist()]
     for number, places in enumerate(cut(mixed, settings["shard_rows"])):
-        yield ShardJob(folder, f"train-{number:05d}", "train", train[places], task)
+        yield ShardJob(folder, shard_name("train", number), "train", train[places], task)
     for shard in info.shards:
         if shard.split != "train":
             rows = needed.filter(pl.col("shard") == shard.name).sort("position")

@@ -20,7 +20,7 @@ from fastfer.faces.extract import COLORS, OUTCOME_SCHEMA, SAMPLE_KNOWS, Extracte
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut, expect_work
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, sha256, write_shard
+from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, sha256, shard_name, write_shard
 
 CHOICES: Final = {
     "variant": ("preprocessed", "raw"),
@@ -225,7 +225,7 @@ def _jobs(config: ShardConfig, rows: pl.DataFrame, task: dict[str, Any]) -> list
         shuffled = (groups[i] for i in rng.permutation(len(groups)))
         for shard, places in enumerate(cut(shuffled, config.shard_rows)):
             mixed = part[rng.permutation(places)].drop("at")
-            jobs.append(ShardJob(config.folder, f"{split}-{shard:05d}", split, mixed, task))
+            jobs.append(ShardJob(config.folder, shard_name(split, shard), split, mixed, task))
     return jobs
 
 

@@ -35,6 +35,7 @@ from pipelines.records import (
     make_folder,
     read_info,
     read_manifest,
+    refuse_damaged,
     remove_folder,
     write_atomically,
     write_shard,
@@ -119,6 +120,7 @@ def _parts(shards: Path, joint: Path, variant: str, stated: Mapping[str, Mapping
 def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, track: Track) -> int:
     """Write the variant anew without the training faces of some images, if there are any; how many there are."""
     info = read_info(source)
+    refuse_damaged(source, info)
     manifest = read_manifest(source)
     trained = (pl.col("split") == "train") & (pl.col("status") == "kept")
     left_out = manifest.filter(trained & pl.col("image_path").is_in(images.implode()))["row"]
@@ -137,7 +139,6 @@ def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, trac
         manifest=manifest.with_columns(problem=reason).drop("status", "shard", "position", "reason"),
         jobs=list(_jobs(source, folder, info, manifest, left_out)),
         outcome_schema=PLACE_SCHEMA,
-        source=source,
     )
     title = f"{info.dataset} for training together"
     build_variant(plan, _make_shard, workers=workers, title=title, unit="faces", track=track)

@@ -112,7 +112,7 @@ def cut(groups: Iterable[list[int]], size: int) -> Iterator[list[int]]:
 class VariantPlan:
     """What to build: every input row (`manifest`, with `row`), the jobs, and the settings that determine the bytes.
 
-    `source` is the variant that the jobs read from, if they do: its damage would get new checksums.
+    Jobs that read from another variant give its images new checksums: whoever plans them looks whether it is sound.
     """
 
     folder: Path
@@ -123,7 +123,6 @@ class VariantPlan:
     manifest: pl.DataFrame
     jobs: list[ShardJob]
     outcome_schema: pl.Schema
-    source: Path | None = None
 
 
 def expect_work(folder: Path, engine: str, modules: Sequence[str]) -> None:
@@ -145,13 +144,11 @@ def build_variant(
     """Make what is missing of a variant and finish it. A finished one with the same settings is left as it is.
 
     Raises:
-        InputError: the folder holds records made with other settings, the source is damaged, the engine cannot work,
-            or another process makes the same.
+        InputError: the folder holds damaged records, or ones made with other settings; no image could be kept; the
+            engine cannot work; or another process makes the same.
     """
     if (plan.folder / INFO_NAME).is_file():
         return _existing(plan)
-    if plan.source is not None:
-        refuse_damaged(plan.source, read_info(plan.source))
     with _alone_in(plan.folder):
         if (plan.folder / INFO_NAME).is_file():  # another process has made it just now
             return _existing(plan)
@@ -175,7 +172,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     lock = folder / LOCK_NAME
     with alone(lock, busy=f"another process makes {folder}: wait until it is done"):
         yield
-        lock.unlink()
+        lock.unlink(missing_ok=True)  # who came in between has done so
 
 
 def _existing(plan: VariantPlan) -> DatasetInfo:
@@ -186,17 +183,22 @@ def _existing(plan: VariantPlan) -> DatasetInfo:
             f"{plan.folder} was made with other settings ({', '.join(different) or 'fewer'}): "
             "remove it, or choose another OUT="
         )
+    if is_local(plan.folder):  # an object store would have to send all of it
+        refuse_damaged(plan.folder, info)
     return info
 
 
 def _prepare(plan: VariantPlan) -> None:
-    """Make the folder ready; parts of a run with other settings are thrown away, those of the same run kept."""
+    """Make the folder ready: parts of the same run and version are kept, and no other shard."""
     parts = plan.folder / PARTS
-    stated = json.dumps(_plain(plan.settings), sort_keys=True).encode()
+    stated = json.dumps({"version": __version__, **_plain(plan.settings)}, sort_keys=True).encode()
     settings = parts / "settings.json"
-    if settings.is_file() and settings.read_bytes() != stated:
+    goes_on = settings.is_file() and settings.read_bytes() == stated
+    if not goes_on:
         remove_folder(parts)
-        for old in [path for split in SPLITS for path in plan.folder.glob(f"{split}-?????.*")]:
+    planned = {job.name for job in plan.jobs if goes_on}
+    for old in [path for split in SPLITS for path in plan.folder.glob(f"{split}-?????.*")]:
+        if old.stem not in planned:
             old.unlink()
     make_folder(parts)
     write_atomically(settings, stated)

@@ -92,7 +92,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     for fault in faults:
         say(fault)
     if faults:
-        raise InputError(f"{folder} has {len(faults)} fault(s): make the records again")
+        raise InputError(f"{folder} has {len(faults)} fault(s): remove it and make the records again")
     say(f"{folder} is sound: {len(info.shards)} shards, {sum(shard.samples for shard in info.shards)} faces")
 
 

@@ -13,7 +13,15 @@ from pipelines.records.format import (
     write_info,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
-from pipelines.records.manifest import SPLITS, read_labels, read_manifest, read_table, write_table
+from pipelines.records.manifest import (
+    SPLITS,
+    read_labels,
+    read_manifest,
+    read_table,
+    shard_name,
+    write_csv,
+    write_table,
+)
 from pipelines.records.places import (
     alone,
     is_local,
@@ -56,8 +64,10 @@ __all__ = [
     "remove_folder",
     "replacing",
     "sha256",
+    "shard_name",
     "tar_path",
     "write_atomically",
+    "write_csv",
     "write_info",
     "write_shard",
     "write_table",

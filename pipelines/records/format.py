@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import InputError
-from pipelines.records.manifest import MANIFEST_NAME, SPLITS, is_shard_of, read_manifest
+from pipelines.records.manifest import AGAIN, MANIFEST_NAME, SPLITS, is_shard_of, read_manifest
 from pipelines.records.places import sha256, write_atomically
 
 FORMAT_VERSION: Final = 1
@@ -97,9 +97,17 @@ def describe(
     settings: dict[str, Any],
     code_version: str,
 ) -> DatasetInfo:
-    """The `DatasetInfo` of finished shards and the manifest beside them in `folder`."""
-    kept = read_manifest(folder).filter(pl.col("status") == "kept")
-    counted = {(split, label): count for split, label, count in kept.group_by("split", "label").len().iter_rows()}
+    """The `DatasetInfo` of finished shards and the manifest beside them in `folder`.
+
+    Raises:
+        InputError: no sample was kept.
+    """
+    manifest = read_manifest(folder)
+    kept = manifest.filter(pl.col("status") == "kept")
+    if not len(kept):
+        reasons = manifest["reason"].drop_nulls()
+        why = f"; the first: {reasons[0]}" if len(reasons) else ""
+        raise InputError(f"none of the {len(manifest)} samples of {dataset} could be kept{why}")
     mean, std = _pixel_statistics(shards, size_px)
     return DatasetInfo(
         dataset=dataset,
@@ -109,7 +117,7 @@ def describe(
         size_px=size_px,
         pixel_mean=mean,
         pixel_std=std,
-        counts={s: {name: counted.get((s, i), 0) for i, name in enumerate(classes)} for s in SPLITS},
+        counts=counts_of(kept, classes),
         shards=shards,
         manifest_sha256=sha256(folder / MANIFEST_NAME),
         settings=settings,
@@ -117,9 +125,16 @@ def describe(
     )
 
 
+def counts_of(kept: pl.DataFrame, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The samples of each class in each split, of the manifest's rows that were kept."""
+    counted = {(split, label): count for split, label, count in kept.group_by("split", "label").len().iter_rows()}
+    return {split: {name: counted.get((split, i), 0) for i, name in enumerate(classes)} for split in SPLITS}
+
+
 def _pixel_statistics(shards: list[ShardInfo], size_px: int) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of the training images by channel, in 0..1; of all images where none trains."""
-    train = [shard for shard in shards if shard.split == "train" and shard.samples] or shards
+    full = [shard for shard in shards if shard.samples]  # an empty one does not know its channels
+    train = [shard for shard in full if shard.split == "train"] or full
     pixels = sum(shard.samples for shard in train) * size_px**2
     mean = np.sum([shard.pixel_sum for shard in train], axis=0) / pixels
     square = np.sum([shard.pixel_square_sum for shard in train], axis=0) / pixels
@@ -177,19 +192,17 @@ def read_info(folder: Path) -> DatasetInfo:
     except FileNotFoundError:
         raise InputError(f"no finished records in {folder} (it has no {INFO_NAME}): make them first") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): make the records again") from None
+        raise InputError(f"{path} cannot be read ({error.strerror}): {AGAIN}") from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}): remove the folder and make the records again") from None
+        raise InputError(f"{path} is damaged ({error}): {AGAIN}") from None
     if info.format_version != FORMAT_VERSION:
-        raise InputError(
-            f"{path} is of format {info.format_version}, this fastfer reads {FORMAT_VERSION}: make the records again"
-        )
+        raise InputError(f"{path} is of format {info.format_version}, this fastfer reads {FORMAT_VERSION}: {AGAIN}")
     if not (folder / MANIFEST_NAME).is_file():
-        raise InputError(f"{folder / MANIFEST_NAME} is missing: remove the folder and make the records again")
+        raise InputError(f"{folder / MANIFEST_NAME} is missing: {AGAIN}")
     for shard in info.shards:
         tar = tar_path(folder, shard.name)
         if not tar.is_file() or tar.stat().st_size != shard.tar_bytes or not index_path(folder, shard.name).is_file():
-            raise InputError(f"shard {tar} or its index is missing or cut short: make the records again")
+            raise InputError(f"shard {tar} or its index is missing or cut short: {AGAIN}")
     return info
 
 
@@ -197,21 +210,41 @@ def _impossible(info: DatasetInfo) -> str | None:
     """What `dataset.json` states that no writer does: names that lead elsewhere, another order, no numbers."""
     if not (_is_count(info.size_px, LARGEST_PX) and info.size_px and info.channels in CHANNELS):
         return f"images of {info.size_px} px and {info.channels} channels"
-    if not info.classes or not all(isinstance(name, str) and KEY.fullmatch(name) for name in info.classes):
+    if not all(isinstance(name, str) for name in (info.dataset, info.variant)):
+        return f"the variant {info.variant} of {info.dataset}"
+    classes = set(info.classes)
+    if not classes or len(classes) < len(info.classes) or not all(KEY.fullmatch(name) for name in classes):
         return f"the classes {info.classes}"
+    each = [count for by_class in info.counts.values() for count in by_class.values()]
+    stated = {split: set(by_class) for split, by_class in info.counts.items()}
+    if stated != dict.fromkeys(SPLITS, classes) or not _are_counts(each, len(each)):
+        return f"the counts {info.counts}"
     for values in (info.pixel_mean, info.pixel_std):
         if len(values) != info.channels or not all(0 <= value <= 1 for value in values):
             return f"the pixel statistics {values}"
     for shard in info.shards:
-        if not is_shard_of(shard.split, shard.name):
-            return f"the shard {shard.name} of split {shard.split}"
-        if not (_is_count(shard.samples, shard.tar_bytes) and _is_count(shard.tar_bytes, sys.maxsize)):
-            return f"{shard.name} of {shard.samples} samples in {shard.tar_bytes} bytes"
+        if (what := _impossible_shard(shard, info.channels)) is not None:
+            return what
     for split in SPLITS:
         names = [shard.name for shard in info.split_shards(split)]
         if names != sorted(set(names)):
             return f"the shards of {split} are out of order"
     return None
+
+
+def _impossible_shard(shard: ShardInfo, channels: int) -> str | None:
+    """The same of one shard; an empty one does not know its channels."""
+    if not is_shard_of(shard.split, shard.name):
+        return f"the shard {shard.name} of split {shard.split}"
+    if not (_is_count(shard.samples, shard.tar_bytes) and _is_count(shard.tar_bytes, sys.maxsize)):
+        return f"{shard.name} of {shard.samples} samples in {shard.tar_bytes} bytes"
+    if shard.samples and not all(_are_counts(sums, channels) for sums in (shard.pixel_sum, shard.pixel_square_sum)):
+        return f"the pixel sums of {shard.name}"
+    return None
+
+
+def _are_counts(values: list[int], number: int) -> bool:
+    return len(values) == number and all(_is_count(value, sys.maxsize) for value in values)
 
 
 def _is_count(value: object, most: int) -> bool:

@@ -16,6 +16,9 @@ MANIFEST_NAME: Final = "manifest.parquet"
 SPLITS: Final = ("train", "val", "test")
 SHARD: Final = re.compile(r"(?P<split>[a-z]+)-[0-9]{5}")
 """Names of shards; sorted, they are in order."""
+LAST_SHARD: Final = 99_999
+AGAIN: Final = "remove the folder and make the records again"
+"""What to do about damaged ones."""
 TEXT: Final = ("key", "split", "status", "shard")
 NUMBERS: Final = ("row", "label", "position")
 """Columns that every manifest has, of strings and of whole numbers."""
@@ -30,7 +33,7 @@ def read_manifest(folder: Path) -> pl.DataFrame:
     path = folder / MANIFEST_NAME
     manifest = read_table(path)
     if (what := _impossible_rows(manifest)) is not None:
-        raise InputError(f"{path} is damaged ({what}): remove the folder and make the records again")
+        raise InputError(f"{path} is damaged ({what}): {AGAIN}")
     return manifest
 
 
@@ -41,6 +44,9 @@ def _impossible_rows(manifest: pl.DataFrame) -> str | None:
         if name not in schema or not (schema[name] == pl.String if name in TEXT else schema[name].is_integer()):
             return f"it has no column {name} of {'strings' if name in TEXT else 'whole numbers'}"
     kept = manifest.filter(pl.col("status") == "kept")
+    for name in (*TEXT, *NUMBERS):
+        if kept[name].null_count():
+            return f"kept samples without {name}"
     position = pl.col("position")
     found = kept.group_by("split", "shard").agg(pl.len(), position.n_unique(), low=position.min(), high=position.max())
     for split, shard, samples, places, low, high in found.sort("split", "shard").iter_rows():
@@ -57,6 +63,17 @@ def is_shard_of(split: object, name: object) -> bool:
     return found is not None and found["split"] == split and split in SPLITS
 
 
+def shard_name(split: str, number: int) -> str:
+    """The name of a split's shard.
+
+    Raises:
+        InputError: `number` is more than names have digits for.
+    """
+    if number > LAST_SHARD:
+        raise InputError(f"the {split} split would have more than {LAST_SHARD + 1:,} shards: take a larger SHARD_ROWS=")
+    return f"{split}-{number:05d}"
+
+
 def read_labels(folder: Path, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The manifest's label and row of every sample of a split, in stored order: two of int64 `N`."""
     kept = read_manifest(folder).filter(pl.col("split") == split, pl.col("status") == "kept").sort("shard", "position")
@@ -71,6 +88,11 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def write_csv(path: Path, table: pl.DataFrame) -> None:
+    """Write a table as CSV, atomically."""
+    write_atomically(path, table.write_csv().encode())  # polars' own error does not say that a disk is full
+
+
 def read_table(path: Path) -> pl.DataFrame:
     """Read a table that `write_table` wrote.
 
@@ -79,6 +101,6 @@ def read_table(path: Path) -> pl.DataFrame:
     """
     try:
         return pl.read_parquet(io.BytesIO(path.read_bytes()))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} is damaged ({reason}): remove the folder and make it again") from None

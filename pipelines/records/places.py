@@ -23,6 +23,8 @@ from pipelines.errors import InputError
 
 STALE_S: Final = 3600
 """No single write takes so long."""
+ON_THIS_MACHINE: Final = {"file", "local"}
+"""Schemes that fsspec has for paths as they are."""
 UNFINISHED: Final = ".unfinished"
 """How a folder's name ends that is being written."""
 
@@ -34,13 +36,16 @@ def place(address: str) -> Path:
         InputError: the scheme is unknown, or its package is missing.
     """
     if "://" not in address:
-        return Path(address).expanduser()
+        try:
+            return Path(address).expanduser()
+        except RuntimeError as error:
+            raise InputError(f"{address} cannot be opened ({error})") from None
     try:
         found = UPath(address)
         _ = found.fs  # loads the package that the scheme needs
     except (ValueError, ImportError) as error:
         raise InputError(f"{address} cannot be opened ({error})") from None
-    return cast(Path, found)
+    return Path(found.path) if found.protocol in ON_THIS_MACHINE else cast(Path, found)
 
 
 def is_local(path: Path) -> bool:
@@ -98,10 +103,13 @@ def _remove_stale(path: Path) -> None:
 
 
 @contextmanager
-def replacing(out: Path) -> Iterator[Path]:
+def replacing(out: Path, *, over: bool = True) -> Iterator[Path]:
     """A new folder of this machine beside `out` that takes its place if all goes well, and vanishes if not.
 
     What a process left that was killed meanwhile vanishes with the next.
+
+    Raises:
+        InputError: there is something in `out` in the end, which must not be replaced (`over`).
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for left in out.parent.glob(f".{glob.escape(out.name)}-*{UNFINISHED}"):
@@ -114,9 +122,14 @@ def replacing(out: Path) -> Iterator[Path]:
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
         yield new
-        if out.exists():
+        if over and out.exists():
             out.replace(old)
-        new.replace(out)
+        try:
+            new.replace(out)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            raise InputError(f"{out} is not empty any more, and stays as it is: choose another folder") from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipelines.errors import InputError
 from pipelines.records.format import KEY, MEMBERS, DatasetInfo, Sample, index_path, tar_path
 from pipelines.records.jpeg import decode_jpeg
+from pipelines.records.manifest import AGAIN
 from pipelines.records.places import is_local
 from pipelines.records.writer import INDEX_HEADER
 
@@ -37,9 +38,9 @@ def read_index(path: Path) -> Spans:
         fields = np.array([line.split(" ") for line in lines], dtype=str).reshape(-1, len(MEMBERS), 4)
         spans = fields[:, :, 1:3].astype(np.int64)
     except (ValueError, OverflowError, OSError) as error:
-        raise InputError(f"{path} is not a DALI index ({error}): make the records again") from None
+        raise InputError(f"{path} is not a DALI index ({error}): {AGAIN}") from None
     if version != INDEX_HEADER or count != str(len(spans)) or (fields[:, :, 0] != MEMBERS).any() or (spans < 0).any():
-        raise InputError(f"{path} does not list {count} samples of {', '.join(MEMBERS)}: make the records again")
+        raise InputError(f"{path} does not list {count} samples of {', '.join(MEMBERS)}: {AGAIN}")
     return {extension: np.ascontiguousarray(spans[:, i]) for i, extension in enumerate(MEMBERS)}
 
 
@@ -113,7 +114,7 @@ class ShardReader:
                 raise ValueError(f"the key {key!r} is not a plain name")
             label = int(self.member(position, "cls"))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise InputError(f"{self._tar}, sample {position} is damaged ({error}): make the records again") from None
+            raise InputError(f"{self._tar}, sample {position} is damaged ({error}): {AGAIN}") from None
         return Sample(
             key=key,
             jpeg=self.member(position, "jpg"),
@@ -139,7 +140,7 @@ class SplitReader:
         for shard, size in zip(info.split_shards(split), sizes, strict=True):
             if size != shard.samples:
                 index = index_path(folder, shard.name)
-                raise InputError(f"{index} lists {size} samples, not {shard.samples}: make the records again")
+                raise InputError(f"{index} lists {size} samples, not {shard.samples}: {AGAIN}")
         self._shard_N = np.repeat(np.arange(len(sizes)), sizes)
         self._first_S = np.cumsum([0, *sizes])
         self._span_N2 = np.concatenate([shard.spans["jpg"] for shard in self._shards] or [np.empty((0, 2), np.int64)])

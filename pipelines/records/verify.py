@@ -13,11 +13,12 @@ from pipelines.records.format import (
     INFO_NAME,
     DatasetInfo,
     ShardInfo,
+    counts_of,
     index_path,
     read_info,
     tar_path,
 )
-from pipelines.records.manifest import MANIFEST_NAME, read_manifest
+from pipelines.records.manifest import AGAIN, MANIFEST_NAME, read_manifest
 from pipelines.records.places import sha256
 from pipelines.records.reader import ShardReader
 
@@ -31,8 +32,8 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *,
     a second. `split` None is all of them.
 
     Raises:
-        InputError: one of them is not as it was written, or the manifest lists other samples than are stated, or other
-            classes; names it.
+        InputError: one of them is not as it was written, or the manifest lists other samples, classes or counts than
+            are stated; names it.
     """
     stated = [(folder / MANIFEST_NAME, info.manifest_sha256)]
     for shard in info.shards if split is None else info.split_shards(split):
@@ -42,31 +43,34 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *,
         for (path, _), is_sound in zip(stated, sound, strict=True):
             if not is_sound:
                 raise InputError(
-                    f"{path} is not as it was written (its checksum differs): fastfer verify says more; remove the "
-                    "folder and make the records again"
+                    f"{path} is not as it was written (its checksum differs): fastfer verify says more; {AGAIN}"
                 )
     if (fault := _other_rows(folder, info, split)) is not None:
-        raise InputError(f"{fault}: remove the folder and make the records again")
+        raise InputError(f"{fault}: {AGAIN}")
 
 
 def _other_rows(folder: Path, info: DatasetInfo, split: str | None = None) -> str | None:
-    """Whether the manifest lists other samples than the shards are said to hold, or labels of no class."""
-    shards, labels = _listed(folder, info.manifest_sha256)
+    """Whether the manifest lists other samples than the shards are said to hold, labels of no class, other counts."""
+    shards, labels, counts = _listed(folder, info.manifest_sha256, tuple(info.classes))
     if not labels <= set(range(len(info.classes))):
         return f"{folder / MANIFEST_NAME} lists labels that are not of the {len(info.classes)} classes"
     stated = {(shard.split, shard.name, shard.samples) for shard in info.shards if shard.samples}
-    differ = {place for place in stated ^ shards if split in (None, place[0])}
-    if not differ:
-        return None
-    _, name, _ = min(differ, key=str)
-    return f"{folder / MANIFEST_NAME} lists other samples of {name} than {INFO_NAME} states"
+    if differ := [place for place in stated ^ shards if split in (None, place[0])]:
+        _, name, _ = min(differ)
+        return f"{folder / MANIFEST_NAME} lists other samples of {name} than {INFO_NAME} states"
+    if counts != info.counts:
+        return f"{folder / MANIFEST_NAME} lists other numbers of samples by class than {INFO_NAME} states"
+    return None
 
 
 @lru_cache(maxsize=16)
-def _listed(folder: Path, _manifest_sha256: str) -> tuple[set[tuple[str, str, int]], set[int | None]]:
-    """How many samples the manifest lists, by split and shard; and all their labels."""
+def _listed(
+    folder: Path, _manifest_sha256: str, classes: tuple[str, ...]
+) -> tuple[set[tuple[str, str, int]], set[int], dict[str, dict[str, int]]]:
+    """How many samples the manifest lists by split and shard, all their labels, and how many by split and class."""
     kept = read_manifest(folder).filter(pl.col("status") == "kept")
-    return set(kept.group_by("split", "shard").len().iter_rows()), set(kept["label"].unique())
+    shards = set(kept.group_by("split", "shard").len().iter_rows())
+    return shards, set(kept["label"].unique()), counts_of(kept, classes)
 
 
 def refuse_undecodable(folder: Path, info: DatasetInfo, split: str) -> None:

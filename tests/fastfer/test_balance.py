@@ -12,7 +12,7 @@ import pytest
 
 from fastfer.balance import BalanceConfig, balance
 from fastfer.export import export
-from fastfer.variants import LOCK_NAME
+from fastfer.variants import LOCK_NAME, _alone_in
 from pipelines.errors import InputError
 from pipelines.records import ShardReader, alone, decode_jpeg, find_faults, read_info, read_manifest
 from tests.fastfer.conftest import DEMO_SETS
@@ -124,6 +124,19 @@ def test_two_at_once_do_not_disturb_each_other(shards: Path, tmp_path: Path) -> 
     with alone(config.folder / LOCK_NAME), pytest.raises(InputError, match=r"another process makes .*augmented"):
         balance(config)
     assert balance(config) == read_info(shards / "demo-rafdb" / "augmented")
+
+
+def test_a_lock_that_is_gone_already_is_no_fault(tmp_path: Path) -> None:
+    """Who waited for it, and came after the one that had it, finds what that one has removed."""
+    with _alone_in(tmp_path):
+        (tmp_path / LOCK_NAME).unlink()
+
+
+def test_a_damaged_manifest_is_named_before_it_is_read(shards: Path, tmp_path: Path) -> None:
+    manifest = own_copy(shards, tmp_path) / "manifest.parquet"
+    manifest.write_bytes(manifest.read_bytes()[:-3000] + bytes(3000))
+    with pytest.raises(InputError, match=r"manifest\.parquet is not as it was written"):
+        balance(BalanceConfig(dataset="demo-rafdb", out=tmp_path, workers=1))
 
 
 def test_without_records_it_says_what_makes_them(tmp_path: Path) -> None:

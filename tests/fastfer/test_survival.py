@@ -83,11 +83,17 @@ def test_killed_again_and_again_the_same_command_makes_the_same_bytes(raw: Path,
     assert digests(folder) == digests(whole)
 
 
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(raw: Path, whole: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(
+    number: signal.Signals, raw: Path, whole: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "demo-expw" / "preprocessed"
     process = start(raw, tmp_path)
     wait_for_a_shard(folder, process)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to every process
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal sends it: to every process
+    else:
+        process.send_signal(number)
     _, said = process.communicate(timeout=PLENTY_S)
     assert process.returncode == 130
     assert said.strip() == "fastfer: stopped; the same command goes on where it can"
@@ -97,6 +103,17 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(raw: Path, whole: Path, tmp_
     assert digests(folder) == digests(whole)
     parts_kept = [name for name, when in made.items() if (folder / f"{name}.tar").stat().st_mtime_ns == when]
     assert parts_kept  # what was finished was not made again
+
+
+def test_shards_of_a_description_that_was_removed_do_not_stay_among_the_new(
+    raw: Path, whole: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "demo-expw" / "preprocessed")
+    for suffix in (".tar", ".idx"):
+        shutil.copyfile(folder / f"train-00000{suffix}", folder / f"train-00099{suffix}")
+    (folder / "dataset.json").unlink()
+    finish(raw, tmp_path)
+    assert digests(folder) == digests(whole)
 
 
 def test_a_killed_worker_is_one_sentence_and_the_same_command_goes_on(raw: Path, whole: Path, tmp_path: Path) -> None:
@@ -189,6 +206,17 @@ def test_damage_is_named_by_verify_and_refused_by_loaders(
     assert str(touched) in " ".join(find_faults(folder))
     with pytest.raises(InputError, match=touched.name):
         open_loader(config)
+
+
+def test_the_same_command_does_not_call_damaged_records_done(raw: Path, whole: Path, tmp_path: Path) -> None:
+    touched = flip_a_byte(shutil.copytree(whole, tmp_path / "demo-expw" / "preprocessed"))
+    done = subprocess.run(command(raw, tmp_path), capture_output=True, text=True, timeout=PLENTY_S, check=False)
+    assert done.returncode == 2
+    assert f"{touched} is not as it was written" in done.stderr
+    assert "remove the folder and make the records again" in done.stderr
+    shutil.rmtree(touched.parent)
+    finish(raw, tmp_path)
+    assert digests(touched.parent) == digests(whole)
 
 
 @pytest.fixture(scope="module")

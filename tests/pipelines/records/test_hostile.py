@@ -70,6 +70,14 @@ def swap_two(stated: Stated) -> None:
         (lambda stated: stated.update(size_px=0), r"images of 0 px"),
         (lambda stated: stated.update(channels=2), r"images of 32 px and 2 channels"),
         (lambda stated: stated.update(classes=["../happy"]), r"the classes \['\.\./happy'\]"),
+        (lambda stated: stated.update(classes=["circle"] * 3), r"the classes \['circle', 'circle', 'circle'\]"),
+        (lambda stated: stated.update(classes=[1, 2, 3]), r"expected string"),
+        (lambda stated: stated.update(dataset=5), r"the variant preprocessed of 5"),
+        (lambda stated: stated.update(counts={}), r"the counts \{\}"),
+        (lambda stated: stated.update(counts="x"), r"no attribute"),
+        (lambda stated: stated["counts"]["train"].update(circle="5"), r"the counts"),
+        (of_first_shard("pixel_sum", [1, 2]), r"the pixel sums of train-00000"),
+        (of_first_shard("pixel_square_sum", ["1"]), r"the pixel sums of train-00000"),
         (lambda stated: stated.update(pixel_mean=[]), r"the pixel statistics \[\]"),
         (lambda stated: stated.update(pixel_std=["x"]), r"not supported"),
     ],
@@ -177,11 +185,13 @@ def relist(folder: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None
     [
         (first_kept("shard", "../../../elsewhere"), r"the shard ../../../elsewhere of split train"),
         (first_kept("shard", "test-00000"), r"the shard test-00000 of split train"),
-        (first_kept("shard", None), r"the shard None of split train"),
+        (first_kept("shard", None), r"kept samples without shard"),
         (first_kept("split", "../dev"), r"the shard train-00000 of split ../dev"),
         (first_kept("position", 99), r"the positions of train-0000"),
         (first_kept("position", 1), r"the positions of train-0000"),
-        (first_kept("position", None), r"the positions of train-0000"),
+        (first_kept("position", None), r"kept samples without position"),
+        (first_kept("row", None), r"kept samples without row"),
+        (first_kept("label", None), r"kept samples without label"),
         (lambda table: table.drop("label"), r"it has no column label of whole numbers"),
         (lambda table: table.cast({"label": pl.Float64}), r"it has no column label of whole numbers"),
         (lambda table: table.cast({"row": pl.String}), r"it has no column row of whole numbers"),
@@ -199,8 +209,15 @@ def test_a_manifest_of_what_no_writer_lists_is_refused(
     assert re.search(why, fault)
 
 
-@pytest.mark.parametrize("label", [-1, 3, None])
-def test_a_label_of_no_class_is_refused(copy: Path, label: int | None) -> None:
+def test_other_counts_than_the_manifest_lists_are_refused(copy: Path) -> None:
+    restate(copy, lambda stated: stated["counts"]["val"].update(circle=stated["counts"]["val"]["circle"] + 1))
+    with pytest.raises(InputError, match=r"manifest\.parquet lists other numbers of samples by class than dataset"):
+        refuse_damaged(copy, read_info(copy))
+    assert "other numbers of samples by class" in find_faults(copy)[-1]
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_of_no_class_is_refused(copy: Path, label: int) -> None:
     relist(copy, first_kept("label", label))
     with pytest.raises(InputError, match=r"manifest\.parquet lists labels that are not of the 3 classes"):
         refuse_damaged(copy, read_info(copy))

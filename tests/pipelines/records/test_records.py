@@ -25,15 +25,19 @@ from pipelines.records import (
     ShardReader,
     SplitReader,
     decode_jpeg,
+    describe,
     encode_jpeg,
     find_faults,
     index_path,
+    place,
     read_info,
     read_labels,
     read_manifest,
     replacing,
+    shard_name,
     tar_path,
     write_atomically,
+    write_info,
     write_shard,
 )
 from pipelines.records.format import KEY, MEMBERS
@@ -64,9 +68,9 @@ def test_a_split_reads_as_its_shards_one_behind_the_other(records: Path) -> None
     copy = pickle.loads(pickle.dumps(images))
     places = np.array([46, 0, 9, 10, 31, 0])
     found = images.jpegs(places)
-    for place, jpeg in zip(places.tolist(), found, strict=True):
-        assert jpeg.tobytes() == stored[place].jpeg
-        assert images.read(place) == copy.read(place) == stored[place]
+    for at, jpeg in zip(places.tolist(), found, strict=True):
+        assert jpeg.tobytes() == stored[at].jpeg
+        assert images.read(at) == copy.read(at) == stored[at]
         assert np.array_equal(images.decode(place)[:, :, 0], decode_jpeg(stored[place].jpeg))
     label_N, row_N = read_labels(records, "train")
     assert label_N.tolist() == [sample.label for sample in stored]
@@ -209,6 +213,38 @@ def test_statistics_are_those_of_the_training_pixels(records: Path) -> None:
     assert info.pixel_mean == [pytest.approx(pixels.mean(), abs=1e-6)]
     assert info.pixel_std == [pytest.approx(pixels.std(), abs=1e-6)]
     assert sum(sum(by_class.values()) for by_class in info.counts.values()) == 47 + 11 + 23
+
+
+def test_an_empty_shard_does_not_say_how_many_channels_there_are(tmp_path: Path) -> None:
+    face = encode_jpeg(np.full((16, 16, 3), 90, np.uint8))
+    shards = [
+        write_shard(tmp_path, f"val-0000{i}", "val", faces) for i, faces in enumerate(([], [Sample("k", face, 0, 0)]))
+    ]
+    place = {"split": "val", "status": "kept", "reason": None, "shard": "val-00001", "position": 0}
+    pl.DataFrame([{"row": 0, "key": "k", "label": 0, **place}]).write_parquet(tmp_path / "manifest.parquet")
+    made = {
+        "dataset": "made",
+        "variant": "raw",
+        "classes": ("happy",),
+        "size_px": 16,
+        "settings": {},
+        "code_version": "1",
+    }
+    write_info(tmp_path, describe(tmp_path, shards, **made))
+    assert read_info(tmp_path).channels == 3
+    assert find_faults(tmp_path) == []
+
+
+def test_a_split_has_as_many_shards_as_their_names_have_digits_for() -> None:
+    assert shard_name("val", 99_999) == "val-99999"
+    with pytest.raises(InputError, match=r"more than 100,000 shards: take a larger SHARD_ROWS="):
+        shard_name("val", 100_000)
+
+
+def test_addresses_that_are_paths_of_this_machine(tmp_path: Path) -> None:
+    assert [place(f"{scheme}{tmp_path}") for scheme in ("", "file://", "local://")] == [tmp_path] * 3
+    with pytest.raises(InputError, match="~nobody-of-this-name/x cannot be opened"):
+        place("~nobody-of-this-name/x")
 
 
 def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> None:
