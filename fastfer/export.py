@@ -10,7 +10,16 @@ import polars as pl
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import SPLITS, DatasetInfo, Sample, ShardReader, refuse_damaged, replacing
+from pipelines.records import (
+    SPLITS,
+    DatasetInfo,
+    Sample,
+    ShardReader,
+    refuse_damaged,
+    replacing,
+    write_csv,
+    write_table,
+)
 
 PARQUET_SCHEMA: Final = pl.Schema(
     {
@@ -34,11 +43,15 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
     if to not in EXPORTS:
         raise InputError(f"no export to {to!r}: choose one of {', '.join(EXPORTS)}")
     info = open_records(shards, dataset, variant)
-    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+    into = into.absolute()
+    if into == Path.cwd() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
         raise InputError(f"{into} is there already: choose another INTO=")
     refuse_damaged(shards / dataset / variant, info)
     total = sum(shard.samples for shard in info.shards)
-    with replacing(into) as folder, track(f"Exporting {dataset} {variant}", total=total, unit="faces") as advance:
+    with (
+        replacing(into, over=False) as folder,
+        track(f"Exporting {dataset} {variant}", total=total, unit="faces") as advance,
+    ):
         EXPORTS[to](shards / dataset / variant, info, folder, advance)
     return total
 
@@ -63,7 +76,7 @@ def _to_folder(source: Path, info: DatasetInfo, folder: Path, advance: Advance) 
             path.write_bytes(sample.jpeg)
             rows.append((path.relative_to(folder).as_posix(), shard.split, sample.label, name, sample.key, sample.row))
     columns = ["path", "split", "label", "class", "key", "row"]
-    pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "labels.csv")
+    write_csv(folder / "labels.csv", pl.DataFrame(rows, schema=columns, orient="row"))
 
 
 def _to_parquet(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -> None:
@@ -80,7 +93,7 @@ def _to_parquet(source: Path, info: DatasetInfo, folder: Path, advance: Advance)
             }
             for sample in _samples(source, info, shard.name, advance)
         ]
-        pl.DataFrame(rows, schema=PARQUET_SCHEMA).write_parquet(folder / f"{shard.name}.parquet")
+        write_table(folder / f"{shard.name}.parquet", pl.DataFrame(rows, schema=PARQUET_SCHEMA))
 
 
 def _to_beton(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -> None:

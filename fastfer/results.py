@@ -13,7 +13,7 @@ from fastfer.evaluation.paired import paired_difference
 from fastfer.training.log import median_speed
 from fastfer.training.run import read_json
 from pipelines.errors import InputError
-from pipelines.records import write_atomically, write_table
+from pipelines.records import write_csv, write_table
 
 RESULTS_NAME: Final = "results"
 HEADLINE: Final = "balanced_accuracy"
@@ -57,7 +57,7 @@ def write_results(table: pl.DataFrame, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder / f"{RESULTS_NAME}.parquet", table)
     path = folder / f"{RESULTS_NAME}.csv"
-    write_atomically(path, table.write_csv().encode())
+    write_csv(path, table)
     return path
 
 

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
@@ -29,6 +30,7 @@ UNWRITABLE: Final = {
     *(errno.ENOSPC, errno.EDQUOT),  # no room
     *(errno.EACCES, errno.EROFS),  # no right
     *(errno.EISDIR, errno.EEXIST, errno.ENOTDIR),  # a folder where a file shall be, or a file where a folder
+    errno.ENAMETOOLONG,
 }
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
@@ -82,8 +84,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run_verb(command_line: argparse.ArgumentParser, table: Sequence[Verb], argv: Sequence[str]) -> None:
-    """Run the verb that `argv` names. Exit codes: 0 done; 2 wrong use or input; 1 a fault of ours; 130 interrupted."""
+    """Run the verb that `argv` names. Exit codes: 0 done; 2 wrong use or input; 1 a fault of ours; 130 stopped."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half is left behind
     try:
         arguments = command_line.parse_args(argv)
         run: Callable[[argparse.Namespace], None] = next(verb.run for verb in table if verb.name == arguments.verb)
@@ -98,3 +101,5 @@ def run_verb(command_line: argparse.ArgumentParser, table: Sequence[Verb], argv:
     except KeyboardInterrupt:
         ERR.print("fastfer: stopped; the same command goes on where it can")
         sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)

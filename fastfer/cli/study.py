@@ -1,7 +1,6 @@
 """The verb that runs the whole matrix: study."""
 
 import argparse
-import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -102,7 +101,6 @@ def _study(arguments: argparse.Namespace) -> None:
     study = _config(arguments)
     show_plan(plan_of(study, say), max(1, len(study.devices)))
     if not arguments.dry:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: trainings on GPUs must not outlive it
         show_outcome(run_study(study, track=track, epochs=show_epochs, say=say))
 
 

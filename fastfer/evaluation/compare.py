@@ -35,7 +35,7 @@ from fastfer.evaluation.weighted import Floats, Ints, gather, weighted_scores
 from fastfer.training.run import read_json
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import write_atomically
+from pipelines.records import write_csv
 
 PREDICTIONS_NAME: Final = "predictions.parquet"
 TESTED: Final = {"tested_on": "dataset", "tested_variant": "variant", "split": "split"}
@@ -289,7 +289,7 @@ def compare(
     seeds = seeds_table(results)
     out.mkdir(parents=True, exist_ok=True)
     for name, table in ((PAIRS_NAME, pairs), (SEEDS_NAME, seeds)):
-        write_atomically(out / name, table.write_csv().encode())
+        write_csv(out / name, table)
     return pairs, seeds
 
 

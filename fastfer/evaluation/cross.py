@@ -13,7 +13,7 @@ from fastfer.evaluation.metrics import METRICS, percentile_interval
 from fastfer.evaluation.paired import DIFFERENCES
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import write_atomically
+from pipelines.records import write_csv
 
 CROSS_NAME: Final = "cross.csv"
 RESAMPLES: Final = 1000
@@ -60,7 +60,7 @@ def cross(
         raise InputError("no trained run to test across: make train DATASET=rafdb and make train DATASET=expw make two")
     table = pl.DataFrame(lines, infer_schema_length=None)
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, table.write_csv().encode())
+    write_csv(out, table)
     return table
 
 

@@ -18,7 +18,7 @@ from fastfer.variants import TESTED_VARIANT, faces_of, open_records
 from pipelines.errors import InputError
 from pipelines.loaders import CACHE, LoaderConfig, open_loader
 from pipelines.progress import Track, untracked
-from pipelines.records import info_sha256, is_as_written, read_manifest, sha256, write_atomically, write_table
+from pipelines.records import info_sha256, is_as_written, read_manifest, sha256, write_csv, write_table
 
 METRICS_NAME: Final = "metrics.json"
 CROSS: Final = "cross"
@@ -277,5 +277,5 @@ def _write(folder: Path, table: pl.DataFrame, classes: Sequence[str], metrics: d
     counts_KK = confusion(table["label"].to_numpy(), table["predicted"].to_numpy(), len(classes))
     for name, cells_KK in (("confusion", counts_KK), ("confusion_normalised", normalised(counts_KK))):
         cells = pl.DataFrame({"label": classes} | {name: cells_KK[:, i] for i, name in enumerate(classes)})
-        write_atomically(folder / f"{name}.csv", cells.write_csv().encode())
+        write_csv(folder / f"{name}.csv", cells)
     write_json(folder / METRICS_NAME, metrics)

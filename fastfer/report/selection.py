@@ -28,7 +28,7 @@ from fastfer.report.theme import SERIES
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import read_manifest, replacing
+from pipelines.records import read_manifest, replacing, write_csv
 
 EXAMPLES: Final = 3 * COLUMNS
 VIEW: Final = 2.5
@@ -68,8 +68,8 @@ def make_selection_report(
     funnel = funnel_of(manifest)
     detector = info.settings["detector"] or NO_DETECTOR
     with replacing(out) as folder:
-        funnel.write_csv(folder / FUNNEL_NAME)
-        outcomes_of(manifest).write_csv(folder / "outcomes.csv")
+        write_csv(folder / FUNNEL_NAME, funnel)
+        write_csv(folder / "outcomes.csv", outcomes_of(manifest))
         figure = _figure(funnel, dataset, detector)
         write_figures([figure], {figure.name: "funnel"}, folder / "figures", track)
         (folder / "sheets").mkdir()

@@ -13,7 +13,7 @@ from fastfer.report.naming import file_names
 from fastfer.report.page import GENERATOR, Page, render
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import replacing
+from pipelines.records import replacing, write_csv
 
 PAGE_NAME: Final = "index.html"
 
@@ -56,7 +56,7 @@ def _write(page: Page, folder: Path, made: str, track: Track) -> None:
     (folder / "tables").mkdir()
     for table in tables:
         path = folder / "tables" / table_files[table.name]
-        table.frame().write_csv(f"{path}.csv")
+        write_csv(Path(f"{path}.csv"), table.frame())
         Path(f"{path}.tex").write_text(latex(table), encoding="utf-8")
     if pictures:
         (folder / "pictures").mkdir()

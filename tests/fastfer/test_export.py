@@ -1,6 +1,9 @@
 """No one is locked in: records as folders of JPEGs and as parquet, byte for byte."""
 
 import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from fastfer.export import export
 from pipelines.errors import InputError
 from pipelines.records import ShardReader, read_info, write_info, write_shard
+from tests.conftest import on_small_disk
 
 DATASET = "demo-rafdb"
 
@@ -65,6 +69,36 @@ def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
         export(shards, DATASET, "preprocessed", to, tmp_path / into)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+
+
+def test_the_current_folder_is_not_replaced(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is there already: choose another INTO="):
+        export(shards, DATASET, "preprocessed", "folder", Path())
+
+
+def test_what_appears_meanwhile_is_not_lost(shards: Path, tmp_path: Path) -> None:
+    into = tmp_path / "faces"
+
+    @contextmanager
+    def appearing(*_told: object, **_more: object) -> Iterator[Callable[[int], None]]:
+        into.mkdir()
+        (into / "thesis.txt").write_text("mine")
+        yield lambda _count: None
+
+    with pytest.raises(InputError, match=r"faces is not empty any more, and stays as it is"):
+        export(shards, DATASET, "preprocessed", "folder", into, track=appearing)
+    assert [path.name for path in tmp_path.rglob("*")] == ["faces", "thesis.txt"]
+
+
+@pytest.mark.parametrize("to", ["folder", "parquet"])
+def test_a_full_disk_is_one_sentence(shards: Path, tmp_path: Path, to: str) -> None:
+    records = f"--dataset {DATASET} --variant preprocessed --out {shards.absolute()}"
+    words = f"shards export {records} --to {to} --into {tmp_path}/disk/faces"
+    done, left = on_small_disk(tmp_path / "disk", "96k", f"{sys.executable} -m fastfer {words}")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "No space left on device; put that right" in done.stderr
+    assert not list(left.iterdir())
 
 
 @pytest.mark.parametrize("to", ["folder", "parquet"])

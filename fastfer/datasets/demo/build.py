@@ -21,6 +21,7 @@ from fastfer.datasets.demo.scenes import Picture, photograph
 from fastfer.datasets.demo.truth import TRUTH, TRUTH_SCHEMA, Written
 from pipelines.errors import InputError
 from pipelines.progress import Track
+from pipelines.records import write_table
 
 FORMAT_VERSION = 1
 """Raised whenever the same settings would give other bytes."""
@@ -82,7 +83,7 @@ def build(out: Path, dataset: DemoSet, config: DemoConfig, track: Track, *, work
                     advance(1)
         layout.write_list(unfinished, [line for image in written for line in image.lines], config)
         truth = pl.DataFrame([row for image in written for row in image.truth], schema=TRUTH_SCHEMA)
-        truth.write_parquet(unfinished / TRUTH)
+        write_table(unfinished / TRUTH, truth)
         (unfinished / DESCRIPTION).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return folder
 

@@ -1,6 +1,7 @@
 """The command line as a person meets it: clear sentences, exit codes, help; through make too."""
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fastfer.cli import main
-from fastfer.cli.app import VERBS
+from fastfer.cli.app import VERBS, parser, run_verb
+from fastfer.cli.verbs import Verb
 
 ROOT = Path(__file__).parents[3]
 FASTFER = Path(sys.executable).with_name("fastfer")
@@ -95,7 +97,7 @@ def test_wrong_use_is_one_clear_sentence_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []  # nothing half-written
 
 
-@pytest.mark.parametrize("sheet", ["folder", "folder/..", "file/sheet.jpg", "."])
+@pytest.mark.parametrize("sheet", ["folder", "folder/..", "file/sheet.jpg", ".", "x" * 300])
 def test_what_cannot_be_written_where_it_shall_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sheet: str
 ) -> None:
@@ -107,6 +109,29 @@ def test_what_cannot_be_written_where_it_shall_is_said(
     assert err.startswith("fastfer: cannot write ")
     assert (tmp_path / "file").read_bytes() == b"mine"
     assert {path.name for path in tmp_path.rglob("*")} == {"folder", "file"}
+
+
+def test_sigterm_is_taken_as_ctrl_c_and_nothing_of_it_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    verb = Verb("wait", "Wait.", (), (), lambda _arguments: signal.raise_signal(signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        run_verb(parser([verb]), [verb], ["wait"])
+    assert caught.value.code == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("color", ["gray", "rgb"])
+def test_a_dataset_of_which_nothing_can_be_kept_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], color: str
+) -> None:
+    for name in ("train/happy", "val/sad", "test/happy"):
+        (tmp_path / "faces" / name).mkdir(parents=True)
+        (tmp_path / "faces" / name / "a.jpg").write_text("no picture")
+    words = f"shards --dataset folder --data-root {tmp_path}/faces --variant raw --size 32 --color {color}"
+    code, _, err = run(capsys, *words.split(), "--out", str(tmp_path / "shards"))
+    assert code == 2
+    assert "none of the 3 samples of folder could be kept; the first: unreadable image" in " ".join(err.split())
 
 
 def test_an_empty_label_list_is_said(
