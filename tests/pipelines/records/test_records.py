@@ -71,7 +71,7 @@ def test_a_split_reads_as_its_shards_one_behind_the_other(records: Path) -> None
     for at, jpeg in zip(places.tolist(), found, strict=True):
         assert jpeg.tobytes() == stored[at].jpeg
         assert images.read(at) == copy.read(at) == stored[at]
-        assert np.array_equal(images.decode(place)[:, :, 0], decode_jpeg(stored[place].jpeg))
+        assert np.array_equal(images.decode(at)[:, :, 0], decode_jpeg(stored[at].jpeg))
     label_N, row_N = read_labels(records, "train")
     assert label_N.tolist() == [sample.label for sample in stored]
     assert row_N.tolist() == [sample.row for sample in stored]
