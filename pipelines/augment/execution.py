@@ -13,12 +13,13 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
+from pipelines.augment.compiled_warp import Act, compiled
 from pipelines.augment.draws import Drawn
 from pipelines.augment.geometry import MOVES, Floats, in_pixels
 from pipelines.augment.passes import Step, fused_steps, whole
 from pipelines.augment.plan import Plan, plans
 from pipelines.augment.policy import Policy
-from pipelines.augment.warp import WHITE, Act, Warper, compiled
+from pipelines.augment.warp import WHITE, Warper
 
 FIRST_BATCH: Final = 64
 """Images that the whole policy is compiled with; for any other number, too."""

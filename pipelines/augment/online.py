@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.augment.compiled_warp import CompiledWarper
 from pipelines.augment.draws import draw
 from pipelines.augment.execution import Execution, Stepwise, Whole
 from pipelines.augment.passes import single_steps
 from pipelines.augment.plan import Plan
 from pipelines.augment.policy import Policy
-from pipelines.augment.warp import CompiledWarper, Warper
+from pipelines.augment.warp import Warper
 from pipelines.buffers import Buffers, current_stream
 
 PLANNED_IMAGES: Final = 1024

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipelines.augment.compiled_warp import Act, compiled, warp_bytes
 from pipelines.augment.draws import Drawn
 from pipelines.augment.operations import OPERATIONS, per_image
 from pipelines.augment.policy import Operation, Policy
-from pipelines.augment.warp import WHITE, Act, chunks, compiled, warp_bytes
+from pipelines.augment.warp import WHITE, chunks
 
 POINTWISE: Final = frozenset({"brightness_contrast", "gamma", "illumination", "gaussian_noise", "erasing", "grid"})
 """Operations whose result at a pixel depends on this pixel and its place alone."""

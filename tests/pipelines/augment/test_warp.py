@@ -8,20 +8,19 @@ from torch import Tensor
 from torch._inductor import list_options
 from torch._inductor.utils import fresh_cache, run_and_get_code
 
-from pipelines.augment.draws import draw
-from pipelines.augment.geometry import MOVES, in_pixels, sampling_matrices
-from pipelines.augment.policy import STRONG
-from pipelines.augment.warp import (
+from pipelines.augment.compiled_warp import (
     IN_ONE_PASS,
     OPTIONS,
     CompiledWarper,
-    Warper,
     compiled,
     lines,
     pack,
-    warp,
     warp_packed,
 )
+from pipelines.augment.draws import draw
+from pipelines.augment.geometry import MOVES, in_pixels, sampling_matrices
+from pipelines.augment.policy import STRONG
+from pipelines.augment.warp import Warper, warp
 
 EAGER = partial(CompiledWarper, "eager")
 """The compiler's code run as it stands."""
@@ -92,14 +91,40 @@ def test_the_compilers_warp_is_the_same(photos: Tensor, channels: int, size: tup
     torch.testing.assert_close(warped(EAGER(), img, sampling), warped(Warper(), img, sampling), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("zoom", [0.34, 0.1])
+def test_far_outside_the_compilers_warp_shows_levels_of_the_image_too(photos: Tensor, zoom: float) -> None:
+    """Up to an image's side outside it is the same, and beyond nothing that is none of its levels."""
+    img = 60 + photos[:6] // 2
+    sampling = sampling_matrices([], 6, 96, 96) @ np.diag([1 / zoom, 1 / zoom, 1])
+    ours, plain = warped(EAGER(), img, sampling), warped(Warper(), img, sampling)
+    near = slice(round(48 - 1.5 * 96 * zoom) + 1, round(48 + 1.5 * 96 * zoom) - 1) if zoom < 1 / 3 else slice(None)
+    torch.testing.assert_close(ours[..., near, near], plain[..., near, near], atol=1e-4, rtol=0)
+    lowest, highest = img.min() / 255, img.max() / 255
+    assert lowest - 1e-6 <= ours.min() <= ours.max() <= highest + 1e-6
+
+
+@pytest.mark.parametrize("affine", ["near", "far"])
+def test_images_are_the_same_beside_others_that_lead_far_outside(affine: str, photos: Tensor) -> None:
+    turned = strong_sampling(12, 96, 96)
+    turned = turned[~turned[:, 2, :2].any(axis=1)][:3]
+    others = turned if affine == "near" else turned @ np.diag([9, 9, 1])
+    alone = warped(EAGER(), photos[:3], turned)
+    together = warped(EAGER(), photos[:3].repeat(2, 1, 1, 1), np.concatenate([turned, others]))
+    assert torch.equal(together[:3], alone)
+
+
+@pytest.mark.parametrize("width_px", [96, 95])
+@pytest.mark.parametrize("row", [0, 1, slice(None)])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, 1e30, -1e30])
-def test_only_the_image_is_read_whatever_a_matrix_says(value: float, photos: Tensor) -> None:
+def test_only_the_image_is_read_whatever_a_matrix_says(
+    value: float, row: int | slice, width_px: int, photos: Tensor
+) -> None:
     """Compiled code does not check it; run as it stands, another place is an IndexError."""
-    packed, out = torch.zeros(6, 95 * 96, dtype=torch.int32), torch.empty(6, 96, 96)
-    pack(photos[:, 0], packed)
+    packed, out = torch.zeros(6, 95 * width_px, dtype=torch.int32), torch.empty(6, 96, width_px)
+    pack(photos[:, 0, :, :width_px], packed)
     matrices = torch.eye(3)[:2].repeat(6, 1, 1)
-    matrices[:, 0] = value
-    warp_packed(packed, *lines(matrices, 96), torch.arange(96.0), *neutral(6), out)
+    matrices[:, row] = value
+    warp_packed(packed, *lines(matrices, 96), torch.arange(float(width_px)), *neutral(6), out)
 
 
 def test_torch_knows_the_options_of_every_backend() -> None:
