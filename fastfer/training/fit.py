@@ -92,6 +92,10 @@ class _Training:
                 self._refuse_bad_loss()
                 self._save(LAST_NAME)
                 raise KeyboardInterrupt from None
+            except Exception:
+                if self._stop():  # a terminal's Ctrl-C also ends workers and compilers that are still starting
+                    raise KeyboardInterrupt from None
+                raise
             self._refuse_bad_loss(row)
             improved = self._take(row)
             give_back()
@@ -185,7 +189,13 @@ def start_fabric(config: TrainConfig) -> Fabric:
 
 
 def _precision(asked: str) -> Any:
-    """Fabric's name of the precision: as asked, else the fastest mixed one that the device has."""
+    """Fabric's name of the precision: as asked, else the fastest mixed one that the device has.
+
+    Raises:
+        InputError: there is no device that has it.
+    """
+    if asked == "fp16" and not torch.cuda.is_available():  # Fabric would take bf16 in its place
+        raise InputError("PRECISION=fp16 needs a GPU, and there is none here: take bf16 or 32")
     if (named := PRECISIONS[asked]) is not None:
         return named
     if not torch.cuda.is_available():

@@ -29,13 +29,14 @@ class Loss:
         return self
 
     def __call__(self, logits_BK: Tensor, target: Tensor) -> Tensor:
-        """The mean loss of a batch, a scalar; with weights the weighted mean."""
+        """The mean loss of a batch, a scalar.
+
+        Weighted losses are divided by the number of images, as the weights of a split's images are 1 on average: so a
+        batch counts alike in parts (`ACCUMULATE=`), in several processes, and with shares in place of labels.
+        """
         if self._shift_K is not None:
             logits_BK = logits_BK + self._shift_K
-        if self._weight_K is None or not target.is_floating_point():
-            return F.cross_entropy(logits_BK, target, weight=self._weight_K, label_smoothing=self._smoothing)
-        # Of shares torch divides the sum by the number of images, and of labels by their weights, which is meant here.
-        smoothed = F.cross_entropy(
+        losses = F.cross_entropy(
             logits_BK, target, weight=self._weight_K, label_smoothing=self._smoothing, reduction="sum"
         )
-        return smoothed / (target * self._weight_K).sum()
+        return losses / len(target)

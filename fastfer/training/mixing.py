@@ -24,7 +24,7 @@ PURPOSE: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """`mixup` and `cutmix` are the alphas of Beta(alpha, alpha), 0 is off; with both on, batches take turns."""
+    """`mixup` and `cutmix` are the alphas of Beta(alpha, alpha), 0 is off; with both on, each batch draws one."""
 
     mixup: float
     cutmix: float

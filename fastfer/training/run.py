@@ -50,7 +50,11 @@ class Run:
             InputError: the records are missing, or cannot be trained on together.
         """
         parts = training_parts(
-            config.shards, config.datasets, config.trained_variant, workers=config.workers, track=track
+            config.shards,
+            config.datasets,
+            config.trained_variant,
+            workers=max(1, config.workers),  # 0 is for loaders: decode in this process
+            track=track,
         )
         run = cls._fixed(config, parts)
         loading = [config.loader_config(part.folder, "train") for part in parts]  # refuses what cannot be
@@ -133,8 +137,17 @@ def _installed(distribution: str) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a small JSON object."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """Read a small JSON object.
+
+    Raises:
+        InputError: it is none, or cut short.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no object")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}): remove the run's folder, and train it again") from None
     return content
 
 

@@ -125,7 +125,17 @@ def test_class_weights_are_those_of_scikit_learn() -> None:
     weights = torch.tensor(expected, dtype=torch.float32)
     each = nn.functional.cross_entropy(logits, target, reduction="none") * weights[target]
     loss = Loss(COUNTS, "abc", imbalance="weights", smoothing=0)
-    torch.testing.assert_close(loss(logits, target), each.sum() / weights[target].sum())
+    torch.testing.assert_close(loss(logits, target), each.mean())
+    split = torch.from_numpy(labels)
+    assert weights[split].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("imbalance", ["none", "weights", "logits"])
+def test_a_batch_counts_alike_in_parts(imbalance: str) -> None:
+    logits, target = torch.randn(6, 3), torch.tensor([0, 1, 2, 2, 2, 0])
+    loss = Loss(COUNTS, "abc", imbalance=imbalance, smoothing=0.1)
+    halves = [loss(logits[part], target[part]) for part in (slice(3), slice(3, 6))]
+    torch.testing.assert_close(sum(halves) / 2, loss(logits, target))
 
 
 @pytest.mark.parametrize("imbalance", ["none", "weights", "logits"])

@@ -17,7 +17,8 @@ import torch
 from fastfer.cells import as_arguments
 from fastfer.config import TrainConfig
 from fastfer.training import checkpoint, fit
-from fastfer.training.run import Run
+from fastfer.training.learner import Learner
+from fastfer.training.run import Run, read_json
 from pipelines.errors import InputError
 from tests.fastfer.training.test_fit import train_config
 
@@ -108,6 +109,35 @@ def test_a_killed_training_goes_on_exactly(
         assert b"goes on where it can" in said
     fit.fit(run)
     assert_same(run, whole)
+
+
+def test_what_fails_as_the_terminal_stops_all_processes_is_no_fault(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_all: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("DataLoader worker exited unexpectedly")
+
+    monkeypatch.setattr(Learner, "epoch", ended)
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(Run.of(stopped_config(shards, tmp_path, epochs=1)))
+
+
+def test_a_precision_that_this_machine_has_not_is_refused(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run = Run.of(stopped_config(shards, tmp_path, precision="fp16"))
+    with pytest.raises(InputError, match="PRECISION=fp16 needs a GPU"):
+        fit.fit(run)
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_a_damaged_description_of_a_run_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json is damaged .*: remove the run's folder"):
+        read_json(tmp_path / "config.json")
 
 
 def test_beginning_anew_can_be_asked_for(shards: Path, tmp_path: Path) -> None:
