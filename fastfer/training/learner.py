@@ -84,7 +84,7 @@ class Learner:
         policy = online_policy(config, train)
         mixes = config.mixup > 0 or config.cutmix > 0
         mixing = Mixing(config.mixup, config.cutmix, config.seed, len(classes)) if mixes else None
-        loss = Loss(run.info.counts["train"], classes, imbalance=config.imbalance, smoothing=recipe.label_smoothing).to(
+        loss = Loss(run.shown(), classes, imbalance=config.imbalance, smoothing=recipe.label_smoothing).to(
             fabric.device
         )
         return cls(fabric, network, stepped, average, optimiser, schedule, preprocessing, policy, mixing, loss, config)

@@ -15,7 +15,9 @@ class Loss:
     to its logit while training (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, with tau = 1).
     """
 
-    def __init__(self, counts: Mapping[str, int], classes: Sequence[str], *, imbalance: str, smoothing: float) -> None:
+    def __init__(
+        self, counts: Mapping[str, float], classes: Sequence[str], *, imbalance: str, smoothing: float
+    ) -> None:
         count_K = torch.tensor([max(1, counts[name]) for name in classes], dtype=torch.float64)
         self._smoothing = smoothing
         self._weight_K = (count_K.sum() / (len(classes) * count_K)).float() if imbalance == "weights" else None

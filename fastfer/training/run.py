@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 
 from fastfer import __version__
@@ -18,6 +19,7 @@ from fastfer.config import TrainConfig, run_name, settings_of
 from fastfer.together import Part, training_parts
 from pipelines.errors import InputError
 from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
+from pipelines.loaders.joint import wanted_images
 from pipelines.progress import Track, untracked
 from pipelines.records import DatasetInfo, info_sha256, merge_infos, read_info, write_atomically
 
@@ -93,8 +95,21 @@ class Run:
         ]
         if len(configs) == 1:
             return open_loader(configs[0], track)
-        equal = self.config.sampling == "equal" and split == "train"
-        return open_joint(configs, mixture=[1.0] * len(configs) if equal else None, track=track)
+        return open_joint(configs, mixture=self._mixture if split == "train" else None, track=track)
+
+    @property
+    def _mixture(self) -> list[float] | None:
+        return [1.0] * len(self.parts) if self.config.sampling == "equal" else None
+
+    def shown(self) -> dict[str, float]:
+        """How many images of each class an epoch of training shows, of all parts together."""
+        counts = [read_info(part.folder).counts["train"] for part in self.parts]
+        samples = [sum(by_class.values()) for by_class in counts]
+        times = (wanted_images(samples, self._mixture) / np.maximum(samples, 1)).tolist()
+        return {
+            name: sum(by_class[name] * often for by_class, often in zip(counts, times, strict=True))
+            for name in self.info.classes
+        }
 
     @property
     def folder(self) -> Path:

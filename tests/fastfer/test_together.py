@@ -119,10 +119,15 @@ def test_equal_sampling_shows_as_many_of_each(own_shards: Path, tmp_path: Path) 
     config = train_config(own_shards, tmp_path, dataset=TOGETHER, aug="none", sampling="equal", batch=8)
     run = Run.of(config)
     with run.open("train", torch.device("cpu")) as loader:
-        rows = torch.cat([batch.rows_B for batch in loader])
+        rows, labels = (torch.cat(each) for each in zip(*((one.rows_B, one.label_B) for one in loader), strict=True))
         second = int((rows >= loader.offsets[1]).sum())  # type: ignore[attr-defined]
     assert abs(len(rows) - 2 * second) <= 8
-    with Run.of(replace(config, sampling="size")).open("val", torch.device("cpu")) as loader:
+    shown = torch.tensor(list(run.shown().values()))  # what the loss is told of rare classes
+    assert shown.sum() > sum(run.info.counts["train"].values())
+    assert (torch.bincount(labels, minlength=len(shown)) - shown).abs().max() <= 8  # a short batch, a pass begun
+    by_size = Run.of(replace(config, sampling="size"))
+    assert by_size.shown() == by_size.info.counts["train"]
+    with by_size.open("val", torch.device("cpu")) as loader:
         assert sum(len(batch) for batch in loader) == sum(
             sum(read_info(own_shards / dataset / "preprocessed").counts["val"].values()) for dataset in DEMO_SETS
         )
