@@ -28,7 +28,7 @@ class Steps(Loader):
         self.drawn = loader.drawn
         self._loader, self._replayed = loader, replayed
 
-    def __iter__(self) -> Iterator[Batch]:
+    def _epoch(self) -> Iterator[Batch]:
         if self._replayed is not None:
             return repeat(self._replayed, len(self))
         self._loader.set_epoch(self._state.epoch, consumed=self._state.batches)

@@ -66,7 +66,7 @@ def balance(config: BalanceConfig, track: Track = untracked) -> DatasetInfo:
     """
     source = config.out / config.dataset / "preprocessed"
     info = open_records(config.out, config.dataset, "preprocessed")
-    refuse_damaged(source, info)
+    refuse_damaged(source, info, track=track)
     expect_work(config.folder, "local", WORKERS_NEED)
     manifest = _with_copies(read_manifest(source), config.seed)
     settings = {

@@ -20,11 +20,11 @@ from fastfer.cells import Say
 from fastfer.datasets import Source, read
 from fastfer.datasets.splits import split_rows
 from fastfer.faces.extract import extract
+from fastfer.json_files import read_json
 from fastfer.labels import CLASSES
 from fastfer.models import build_model, parameter_count
 from fastfer.shards import ShardConfig
 from fastfer.training.log import median_speed
-from fastfer.training.run import read_json
 from pipelines.augment import LIGHT
 from pipelines.augment.offline import augment_copy
 from pipelines.errors import InputError

@@ -38,7 +38,8 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
     """Write a variant's samples into the new folder `into` as `to` says (one of `EXPORTS`); returns how many.
 
     Raises:
-        InputError: the variant is not there, the kind is unknown or needs a package, or `into` holds something.
+        InputError: the variant is not there or damaged, the kind is unknown or needs a package, or `into` holds
+            something, now or in the end.
     """
     if to not in EXPORTS:
         raise InputError(f"no export to {to!r}: choose one of {', '.join(EXPORTS)}")
@@ -46,7 +47,7 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
     into = into.absolute()
     if into == Path.cwd() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
         raise InputError(f"{into} is there already: choose another INTO=")
-    refuse_damaged(shards / dataset / variant, info)
+    refuse_damaged(shards / dataset / variant, info, track=track)
     total = sum(shard.samples for shard in info.shards)
     with (
         replacing(into, over=False) as folder,

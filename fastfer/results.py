@@ -10,8 +10,8 @@ import polars as pl
 from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun, known_scores
 from fastfer.evaluation.metrics import METRICS
 from fastfer.evaluation.paired import paired_difference
+from fastfer.json_files import read_json
 from fastfer.training.log import median_speed
-from fastfer.training.run import read_json
 from pipelines.errors import InputError
 from pipelines.records import write_csv, write_table
 

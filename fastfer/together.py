@@ -120,7 +120,7 @@ def _parts(shards: Path, joint: Path, variant: str, stated: Mapping[str, Mapping
 def _leave_out(source: Path, folder: Path, images: pl.Series, workers: int, track: Track) -> int:
     """Write the variant anew without the training faces of some images, if there are any; how many there are."""
     info = read_info(source)
-    refuse_damaged(source, info)
+    refuse_damaged(source, info, track=track)
     manifest = read_manifest(source)
     trained = (pl.col("split") == "train") & (pl.col("status") == "kept")
     left_out = manifest.filter(trained & pl.col("image_path").is_in(images.implode()))["row"]

@@ -148,10 +148,10 @@ def build_variant(
             engine cannot work; or another process makes the same.
     """
     if (plan.folder / INFO_NAME).is_file():
-        return _existing(plan)
+        return _existing(plan, track)
     with _alone_in(plan.folder):
         if (plan.folder / INFO_NAME).is_file():  # another process has made it just now
-            return _existing(plan)
+            return _existing(plan, track)
         _prepare(plan)
         waiting = [job for job in plan.jobs if not _is_done(job)]
         total, left = (sum(len(job.rows) for job in jobs) for jobs in (plan.jobs, waiting))
@@ -175,7 +175,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)  # who came in between has done so
 
 
-def _existing(plan: VariantPlan) -> DatasetInfo:
+def _existing(plan: VariantPlan, track: Track) -> DatasetInfo:
     info = read_info(plan.folder)
     if info.settings != _plain(plan.settings):
         different = [key for key, value in _plain(plan.settings).items() if info.settings.get(key) != value]
@@ -184,7 +184,7 @@ def _existing(plan: VariantPlan) -> DatasetInfo:
             "remove it, or choose another OUT="
         )
     if is_local(plan.folder):  # an object store would have to send all of it
-        refuse_damaged(plan.folder, info)
+        refuse_damaged(plan.folder, info, track=track)
     return info
 
 

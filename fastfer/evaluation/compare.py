@@ -32,7 +32,7 @@ from fastfer.evaluation.evaluate import METRICS_NAME, FinishedRun
 from fastfer.evaluation.metrics import METRICS, percentile_interval, resampled_weights
 from fastfer.evaluation.paired import DIFFERENCES, PAIRS_NAME, SEEDS_NAME
 from fastfer.evaluation.weighted import Floats, Ints, gather, weighted_scores
-from fastfer.training.run import read_json
+from fastfer.json_files import read_json
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
 from pipelines.records import write_csv

@@ -11,9 +11,10 @@ import torch
 from fastfer.config import split_datasets
 from fastfer.evaluation.metrics import METRICS, confusion, normalised, score
 from fastfer.evaluation.predict import Predictions, predict
+from fastfer.json_files import read_json, write_json
 from fastfer.leaks import leaking_rows
 from fastfer.training.checkpoint import load_model
-from fastfer.training.run import BEST_NAME, SUMMARY_NAME, read_json, write_json
+from fastfer.training.run import BEST_NAME, SUMMARY_NAME
 from fastfer.variants import TESTED_VARIANT, faces_of, open_records
 from pipelines.errors import InputError
 from pipelines.loaders import CACHE, LoaderConfig, open_loader

@@ -7,7 +7,6 @@ other dataset it was tested on. A missing file is a missing part of the report; 
 
 import csv
 import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,6 +19,7 @@ import polars as pl
 
 from fastfer.evaluation.metrics import CLASS_METRICS, METRICS, normalised
 from fastfer.evaluation.weighted import Floats, Ints
+from fastfer.json_files import read_json
 from pipelines.errors import InputError
 
 Select: TypeAlias = str | Callable[[str], bool]
@@ -143,7 +143,7 @@ def read_run(folder: Path) -> Run:
         InputError: one of its files is broken.
     """
     environment, epochs = folder / "environment.json", folder / "epochs.csv"
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     together = str(config.get("dataset")).split("+")
     trained_on = together if len(together) > 1 else []
     others = [_read_result(path.parent) for path in sorted(folder.glob("cross/*/metrics.json"))]
@@ -151,7 +151,7 @@ def read_run(folder: Path) -> Run:
         name=folder.name,
         folder=folder,
         config=config,
-        environment=_read_json(environment) if environment.exists() else None,
+        environment=read_json(environment) if environment.exists() else None,
         epochs=_read_epochs(epochs) if epochs.exists() else None,
         result=_read_result(folder) if (folder / "metrics.json").exists() else None,
         cross=tuple(result for result in others if result.dataset not in trained_on),
@@ -161,7 +161,7 @@ def read_run(folder: Path) -> Run:
 
 def _read_result(folder: Path) -> Result:
     path = folder / "metrics.json"
-    content = _read_json(path)
+    content = read_json(path)
     per_class = content.get("per_class")
     interval = {"value", "low", "high"}
     missing = [metric.name for metric in METRICS if not interval <= _keys(content.get(metric.name))]
@@ -186,16 +186,6 @@ def _read_result(folder: Path) -> Result:
 
 def _keys(value: Any) -> set[str]:
     return set(value) if isinstance(value, dict) else set()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _broken(path, error) from error
-    if not isinstance(content, dict):
-        raise _broken(path, "no JSON object")
-    return content
 
 
 def _read_epochs(path: Path) -> pl.DataFrame:

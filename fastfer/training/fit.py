@@ -12,13 +12,14 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from fastfer.config import MONITORS, PRECISIONS, TrainConfig
+from fastfer.json_files import write_json
 from fastfer.models import flops_per_image, parameter_count
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.gpu_use import GpuUse
 from fastfer.training.learner import Learner, Stopped
 from fastfer.training.log import EpochLog, EpochRow
-from fastfer.training.run import BEST_NAME, LAST_NAME, SUMMARY_NAME, Run, environment, write_json
+from fastfer.training.run import BEST_NAME, LAST_NAME, SUMMARY_NAME, Run, environment
 from fastfer.training.signals import StopRequest, stop_requests
 from fastfer.training.state import EpochProgress, TrainingState
 from fastfer.variants import faces_of
@@ -92,8 +93,10 @@ class _Training:
                 self._refuse_bad_loss()
                 self._save(LAST_NAME)
                 raise KeyboardInterrupt from None
-            except Exception:
-                if self._stop():  # a terminal's Ctrl-C also ends workers and compilers that are still starting
+            except RuntimeError:
+                # A terminal's Ctrl-C also ends processes that are still starting, a loader's and a compiler's: then
+                # theirs is no fault.
+                if self._stop():
                     raise KeyboardInterrupt from None
                 raise
             self._refuse_bad_loss(row)

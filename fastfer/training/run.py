@@ -1,7 +1,6 @@
 """A run: its settings, fixed before it starts, and the small files of its folder."""
 
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -21,7 +20,7 @@ from pipelines.errors import InputError
 from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
 from pipelines.loaders.joint import wanted_images
 from pipelines.progress import Track, untracked
-from pipelines.records import DatasetInfo, info_sha256, merge_infos, read_info, write_atomically
+from pipelines.records import DatasetInfo, info_sha256, merge_infos, read_info
 
 AUTOMATIC: Final = ("resident", "dali")
 """What LOADER=auto may come to."""
@@ -149,23 +148,3 @@ def _installed(distribution: str) -> bool:
         return bool(version(distribution))
     except PackageNotFoundError:
         return False
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a small JSON object.
-
-    Raises:
-        InputError: it is none, or cut short.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("no object")
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({error}): remove the run's folder, and train it again") from None
-    return content
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file, atomically."""
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipelines.augment.compiled_warp import CompiledWarper
-from pipelines.augment.draws import draw
+from pipelines.augment.draws import PLANNED_IMAGES, draw
 from pipelines.augment.execution import Execution, Stepwise, Whole
 from pipelines.augment.passes import single_steps
 from pipelines.augment.plan import Plan
@@ -25,8 +25,6 @@ from pipelines.augment.policy import Policy
 from pipelines.augment.warp import Warper
 from pipelines.buffers import Buffers, current_stream
 
-PLANNED_IMAGES: Final = 1024
-"""Images planned for at once, where it is known which come: their draws take a sixth of what those of 64 take, each."""
 LONGEST: Final = 2
 """Times the shorter side, that the longer may be: so far the warp mirrors and the blurs find pixels to mirror."""
 WHOLE_ON: Final = {"cuda"}

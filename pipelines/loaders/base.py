@@ -179,20 +179,24 @@ class Loader(ABC):
         """
         refuse_damaged(self.config.variant, self.info, self.config.split, full=self.config.verify == "full")
 
-    @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
-        """Batches of the epoch that was set."""
+        """Batches of the epoch that was set; they all come from one source, and so end where another iteration begins.
 
-    def _as_long_as_alone(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches of a loader of which all iterations take from the same, until another one begins."""
+        Raises:
+            ValueError: another iteration has begun.
+        """
         self._iterations += 1
-        mine = self._iterations
+        mine, batches = self._iterations, self._epoch()
         while True:
             if mine != self._iterations:
                 raise ValueError("another iteration of this loader has begun")
             if (batch := next(batches, None)) is None:
                 return
             yield batch
+
+    @abstractmethod
+    def _epoch(self) -> Iterator[Batch]:
+        """Batches of the epoch that was set."""
 
     @abstractmethod
     def close(self) -> None:
@@ -208,14 +212,14 @@ class Loader(ABC):
 def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
     """Open the loader that `config.kind` names; `auto` is `choose_loader`'s choice.
 
-    `track` is told of the decoding that a resident loader's first use takes.
+    `track` is told of checking the files, and of the decoding that a resident loader's first use takes.
 
     Raises:
         InputError: the variant is not a finished record folder, its bytes have changed since they were written, it is
             in an object store, or the split (or this rank's part) has no samples.
     """
     info = read_variant(config)
-    refuse_damaged(config.variant, info, config.split, full=config.verify == "full")
+    refuse_damaged(config.variant, info, config.split, full=config.verify == "full", track=track)
     kind = choose_loader(config)[0] if config.kind == "auto" else config.kind
     if kind == "resident":
         from pipelines.loaders.resident import ResidentLoader

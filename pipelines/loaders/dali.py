@@ -81,9 +81,6 @@ class DaliLoader(Loader):
         if config.train and self._device.type in DRAWS_ON and known >= DRAWN_BY_DALI:
             self.drawn = DRAWN_BY_DALI
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self._as_long_as_alone(self._epoch())
-
     def _epoch(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
         self.refuse_damaged()  # something may have changed since the last epoch

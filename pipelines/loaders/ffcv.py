@@ -66,9 +66,6 @@ class FfcvLoader(Loader):
             pipelines={"image": [NDArrayDecoder(), ToTensor()], "label": number, "row": number},
         )
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self._as_long_as_alone(self._epoch())
-
     def _epoch(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
         order = epoch_order(self.config, self._share, self._samples, epoch)[consumed * self.config.batch :]

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.augment.draws import PLANNED_IMAGES
 from pipelines.errors import InputError
 from pipelines.loaders.base import (
     Batch,
@@ -33,8 +34,6 @@ PASSES: Final = 2**10
 """Passes over a part that one epoch may hold."""
 PASS_STRIDE: Final = 2**22
 """A part's epoch of pass k is the epoch + k times this."""
-AHEAD: Final = 1024
-"""Images that a batch tells of at most: as many as a policy plans for at once."""
 NOTHING: Final[NDArray[np.int64]] = np.empty(0, np.int64)
 
 
@@ -98,7 +97,7 @@ class _Stream:
             self.loader.set_epoch(epoch, consumed=within // size, drawn_for=drawn_for)
             self.batches = iter(self.loader)
         batch = next(self.batches)
-        self.coming = NOTHING if batch.coming_N is None else drawn_for.keys(batch.coming_N[:AHEAD])
+        self.coming = NOTHING if batch.coming_N is None else drawn_for.keys(batch.coming_N[:PLANNED_IMAGES])
         passed = within % size  # only where an epoch is taken up in the middle
         moved = replace(
             batch,
@@ -127,9 +126,6 @@ class JointLoader(Loader):
         self.offsets: Final = [0, *np.cumsum(heights)[:-1].tolist()]
         self._streams = [_Stream(*one) for one in zip(loaders, self.offsets, samples, strict=True)]
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self._as_long_as_alone(self._epoch())
-
     def _epoch(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
         part_of_N = np.repeat(np.arange(len(self._streams)), self._wanted)
@@ -145,7 +141,10 @@ class JointLoader(Loader):
                 piece for stream, count in zip(self._streams, of_batch, strict=True) for piece in stream.take(count)
             ]
             batch = joined(pieces, LoaderState(epoch, consumed + place + 1))
-            yield replace(batch, coming_N=self._coming(counts[place + 1 : place + 1 + AHEAD // size]))
+            if self.config.policy is not None:
+                following = counts[place + 1 : place + 1 + PLANNED_IMAGES // size]
+                batch = replace(batch, coming_N=self._coming(following))
+            yield batch
 
     def _coming(self, counts: Sequence[Sequence[int]]) -> NDArray[np.int64]:
         """The draw keys of the batches that follow, of so many images of each part, as far as all parts know theirs."""

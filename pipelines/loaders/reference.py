@@ -46,9 +46,6 @@ class ReferenceLoader(Loader):
             generator=torch.Generator(),  # or each epoch would draw from the global one, on which dropout depends
         )
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self._as_long_as_alone(self._epoch())
-
     def _epoch(self) -> Iterator[Batch]:
         config, state = self.config, self._state
         self.refuse_damaged()  # something may have changed since the last epoch

@@ -39,6 +39,10 @@ class ResidentLoader(Loader):
         self._gather: Gather | None = gather_of(images, self._device, self.most_images)
 
     def __iter__(self) -> Iterator[Batch]:
+        """As `Loader`, and as many iterations at once as one likes."""
+        return self._epoch()
+
+    def _epoch(self) -> Iterator[Batch]:
         """The epoch's order goes to the device once; each batch is then a few launches."""
         epoch, consumed, size = self._state.epoch, self._state.batches, self.config.batch
         if (gather := self._gather) is None:

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from pipelines.errors import InputError
+from pipelines.progress import Track, untracked
 from pipelines.records.format import (
     INFO_NAME,
     DatasetInfo,
@@ -25,7 +26,9 @@ from pipelines.records.reader import ShardReader
 HASHING_THREADS: Final = 4
 
 
-def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *, full: bool = False) -> None:
+def refuse_damaged(
+    folder: Path, info: DatasetInfo, split: str | None = None, *, full: bool = False, track: Track = untracked
+) -> None:
     """Check the manifest and a split's shards and indexes by their checksums, before anything is read from them.
 
     A file of the same size and time is hashed once in a process, or every time if `full`; a split of 1.5 GB takes about
@@ -38,9 +41,11 @@ def refuse_damaged(folder: Path, info: DatasetInfo, split: str | None = None, *,
     stated = [(folder / MANIFEST_NAME, info.manifest_sha256)]
     for shard in info.shards if split is None else info.split_shards(split):
         stated += _stated(folder, shard)
-    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+    title = f"Checking {info.dataset} {info.variant}"
+    with ThreadPoolExecutor(HASHING_THREADS) as pool, track(title, total=len(stated), unit="files") as advance:
         sound = pool.map(lambda one: is_as_written(*one, full=full), stated)
         for (path, _), is_sound in zip(stated, sound, strict=True):
+            advance(1)
             if not is_sound:
                 raise InputError(
                     f"{path} is not as it was written (its checksum differs): fastfer verify says more; {AGAIN}"

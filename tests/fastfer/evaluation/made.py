@@ -10,7 +10,7 @@ import polars as pl
 from fastfer.config import TrainConfig, run_name, settings_of
 from fastfer.evaluation.evaluate import FinishedRun
 from fastfer.evaluation.metrics import score
-from fastfer.training.run import write_json
+from fastfer.json_files import write_json
 
 CLASSES = ("happy", "sad", "fear")
 

@@ -48,7 +48,7 @@ class ByHeart(Loader):
         rows = np.arange(len(labels))
         self._batch = Batch(torch.from_numpy(img_NHW)[:, None], labels, torch.from_numpy(rows), rows, LoaderState(0, 1))
 
-    def __iter__(self) -> Iterator[Batch]:
+    def _epoch(self) -> Iterator[Batch]:
         yield self._batch
 
     def close(self) -> None:

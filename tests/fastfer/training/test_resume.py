@@ -16,9 +16,10 @@ import torch
 
 from fastfer.cells import as_arguments
 from fastfer.config import TrainConfig
+from fastfer.json_files import read_json
 from fastfer.training import checkpoint, fit
 from fastfer.training.learner import Learner
-from fastfer.training.run import Run, read_json
+from fastfer.training.run import Run
 from pipelines.errors import InputError
 from tests.fastfer.training.test_fit import train_config
 
@@ -136,7 +137,7 @@ def test_a_precision_that_this_machine_has_not_is_refused(
 @pytest.mark.parametrize("text", ["{", "[]", ""])
 def test_a_damaged_description_of_a_run_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(InputError, match=r"config\.json is damaged .*: remove the run's folder"):
+    with pytest.raises(InputError, match=r"config\.json cannot be read .*: remove it, and give the command"):
         read_json(tmp_path / "config.json")
 
 

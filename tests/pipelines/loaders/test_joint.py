@@ -122,8 +122,10 @@ def test_an_iteration_ends_where_another_has_begun(records: Path, other: Path, k
 
 
 def test_batches_tell_what_follows(records: Path, other: Path, kind: str) -> None:
-    """Draws for it are made beforehand; the reference loader does not look ahead."""
+    """Draws for it are made beforehand, if a policy will; the reference loader does not look ahead."""
     configs = parts(records, other, kind, drop_last=False)
+    assert all(batch.coming_N is None for batch in batches(configs))
+    configs = [replace(config, policy=STRONG) for config in configs]
     for consumed in (0, 3):
         found = batches(configs, epoch=1, consumed=consumed, mixture=(1.0, 2.0))
         told = []

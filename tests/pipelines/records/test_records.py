@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from pipelines.records import (
     read_info,
     read_labels,
     read_manifest,
+    refuse_damaged,
     replacing,
     shard_name,
     tar_path,
@@ -164,6 +167,23 @@ def test_jpeg_is_baseline_and_keeps_gray_and_colour() -> None:
     assert b"\xff\xc2" not in encode_jpeg(rgb)
     assert np.abs(decode_jpeg(encode_jpeg(rgb)).astype(int) - rgb).max() <= 4
     assert decode_jpeg(encode_jpeg(GRAY)).shape == (8, 8)
+
+
+def test_checking_tells_of_every_file(records: Path) -> None:
+    """Some gigabytes on a slow disk take longer than one waits without a bar."""
+    told = []
+
+    @contextmanager
+    def listening(_title: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        done: list[int] = []
+        yield done.append
+        told.append((sum(done), total, unit))
+
+    info = read_info(records)
+    refuse_damaged(records, info, track=listening)
+    refuse_damaged(records, info, "val", track=listening)
+    files = 1 + 2 * len(info.shards), 1 + 2 * len(info.split_shards("val"))
+    assert told == [(count, count, "files") for count in files]
 
 
 def test_sound_records_have_no_faults(records: Path) -> None:
