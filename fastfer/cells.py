@@ -15,6 +15,7 @@ import torch
 
 from fastfer.config import TrainConfig
 from fastfer.evaluation.evaluate import FinishedRun, Loading, scores_of
+from fastfer.processes import is_first_process
 from fastfer.training.fit import OnEpoch, fit
 from fastfer.training.run import Run
 from pipelines.errors import InputError
@@ -45,8 +46,6 @@ def train_and_test(
     else:
         goes_on = config.resume and run.is_begun
         say(f"{run.folder.name}: {'going on with' if goes_on else 'training'} {run.settings['model']}")
-        if first and not config.resume:
-            run.forget()
         with (epochs if first else unseen)(run.folder.name) as on_epoch:
             if not fit(run, track=track, on_epoch=on_epoch):
                 return run, None
@@ -61,11 +60,6 @@ def train_and_test(
 def unseen(_name: str) -> Iterator[OnEpoch]:
     """An `EpochView` that shows nothing: for tests, and for all processes but the first."""
     yield lambda _row: None
-
-
-def is_first_process() -> bool:
-    """Whether this is torchrun's first process, or the only one."""
-    return int(os.environ.get("RANK", 0)) == 0
 
 
 def _quiet(_line: str) -> None:
@@ -147,7 +141,7 @@ def checked_devices(names: str) -> list[str]:
     """
     numbers = [name.strip() for name in names.split(",") if name.strip()]
     for number in numbers:
-        if not number.isdecimal() or int(number) >= torch.cuda.device_count():
+        if number not in map(str, range(torch.cuda.device_count())):
             raise InputError(f"no GPU {number!r}: {torch.cuda.device_count()} can be seen here, numbered from 0")
     if len(set(numbers)) < len(numbers):
         raise InputError(f"GPUS={names} names one twice")

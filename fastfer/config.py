@@ -54,16 +54,19 @@ CHOICES: Final[dict[str, Iterable[str]]] = {
 NOUNS: Final = {"aug": "augmentation"}
 """What a setting is called in a sentence, where that is not its name."""
 
-AT_LEAST_ONE: Final = ("epochs", "batch", "accumulate", "patience")
+COUNTS: Final = ("epochs", "batch", "accumulate", "patience", "image_size")
+"""Settings that are 1 or more, if they are given."""
+MOST: Final = 2**31 - 1
+INFINITE: Final = float("inf")
 FROM_ZERO: Final = {
-    "mixup": "0 (off) or an alpha above 0",
-    "cutmix": "0 (off) or an alpha above 0",
-    "clip": "0 (off) or a norm above 0",
-    "ema": "0 (off) or a decay below 1",
-    "min_delta": "0 or more",
-    "workers": "0 or more",
+    "mixup": (1000, "0 (off) or an alpha above 0 and below 1000"),
+    "cutmix": (1000, "0 (off) or an alpha above 0 and below 1000"),
+    "clip": (INFINITE, "0 (off) or a norm above 0"),
+    "ema": (1, "0 (off) or a decay below 1"),
+    "min_delta": (INFINITE, "0 or more"),
+    "workers": (MOST, "0 or more"),
 }
-"""Settings that may not be negative, and how to say so."""
+"""Settings that may not be negative: what they must be below, and how to say so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,18 +126,16 @@ class TrainConfig:
                 raise InputError(
                     f"no {NOUNS.get(name, name)} {getattr(self, name)!r}: choose one of {', '.join(known)}"
                 )
-        for name in AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name, rule in FROM_ZERO.items():
-            if not 0 <= getattr(self, name) < (1 if name == "ema" else float("inf")):
+        for name in COUNTS:
+            if (count := getattr(self, name)) is not None and not 1 <= count <= MOST:
+                raise InputError(f"{name} is {count}: it must be from 1 to {MOST}")
+        for name, (end, rule) in FROM_ZERO.items():
+            if not 0 <= getattr(self, name) < end:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be {rule}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}: it must be from 0 to 4294967295")
         if self.lr is not None and not 0 < self.lr < float("inf"):
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
-        if self.image_size is not None and self.image_size < 1:
-            raise InputError(f"image_size is {self.image_size}: it must be at least 1")
         recipe = self.recipe()
         if not 0 <= recipe.weight_decay < float("inf"):
             raise InputError(f"weight_decay is {recipe.weight_decay}: it must be 0 or more")

@@ -85,10 +85,33 @@ def build_model(
     except Exception as error:
         if pretrained:
             raise InputError(f"the weights in {file} do not fit {name}: {_first_line(error)}") from error
-        raise InputError(f"{name} cannot be built for images of {image_size} px: {_first_line(error)}") from error
+        raise _of_other_size(name, image_size, error) from error
     if not fits:
         raise InputError(f"the weights in {file} do not fit {name}: most of its tensors are not there")
+    try:
+        _try_out(model, channels, image_size)
+    except RuntimeError as error:
+        raise _of_other_size(name, image_size, error) from error
     return model
+
+
+def _of_other_size(name: str, image_size: int, error: Exception) -> InputError:
+    import timm
+
+    own = timm.get_pretrained_cfg(name).input_size[-1]
+    return InputError(
+        f"{name} cannot be built for images of {image_size} px, it is made for IMAGE_SIZE={own}: {_first_line(error)}"
+    )
+
+
+def _try_out(model: "nn.Module", channels: int, image_size: int) -> None:
+    """Give the network an image: some are built for any size, and fail at their first. Nothing is drawn or learnt."""
+    import torch
+
+    was_training = model.training
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model.eval()(torch.zeros(1, channels, image_size, image_size))
+    model.train(was_training)
 
 
 def _holds_weights_of(model: "nn.Module", file: Path) -> bool:

@@ -75,8 +75,8 @@ def predict(
 ) -> Predictions:
     """Predict every image of `batches`, in evaluation mode; the model's mode is put back afterwards.
 
-    Logits are gathered on the device and fetched once, and the softmax is taken in float64. With `flip` it is the mean
-    over each image and its mirror image.
+    Logits are gathered on the device and fetched once, and the softmax is taken in float64 on the CPU. With `flip` it
+    is the mean over each image and its mirror image.
     """
     was_training = model.training
     model.eval()
@@ -89,7 +89,7 @@ def predict(
         rows.append(batch.host_rows_B)
         advance(1)
     model.train(was_training)
-    probability_NK = torch.cat(logits, dim=1).double().softmax(dim=2).mean(dim=0).cpu().numpy()
+    probability_NK = torch.cat(logits, dim=1).cpu().double().softmax(dim=2).mean(dim=0).numpy()
     return Predictions(np.concatenate(rows), torch.cat(labels).cpu().numpy(), probability_NK)
 
 

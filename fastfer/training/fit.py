@@ -1,9 +1,9 @@
 """Trains one network, epoch by epoch: log, keep the best, stop in time, and go on where it was stopped."""
 
 import math
-import os
+import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import reduce
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from torch import nn
 from fastfer.config import MONITORS, PRECISIONS, TrainConfig
 from fastfer.json_files import write_json
 from fastfer.models import flops_per_image, parameter_count
+from fastfer.processes import local_world_size, world_size
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.gpu_use import GpuUse
@@ -30,8 +31,15 @@ from pipelines.probe import reset_peaks
 from pipelines.progress import Track, untracked
 
 OnEpoch = Callable[[EpochRow], None]
-WORLD: Final = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
-"""What torchrun tells each of its processes."""
+AT_FAULT: Final = {
+    "out of memory|can't allocate memory|Unable to allocate": "a batch of {batch} images of {arch} does not fit the "
+    "memory of {device}: try BATCH={half} ACCUMULATE={twice}, the same steps in smaller parts, or less IMAGE_SIZE=",
+    "more than 1 value per channel": "{arch} normalises over a batch and its pixels, and has one value there to do it "
+    "with: try a larger BATCH= or IMAGE_SIZE=",
+    "No working C\\+\\+ compiler|Failed to find C compiler": "COMPILE=1 needs a C++ compiler, and there is none here: "
+    "install g++, or take COMPILE=0",
+}
+"""What torch says while it trains when a setting is at fault, as a pattern, and how the user is told."""
 
 
 def fit(run: Run, *, track: Track = untracked, on_epoch: OnEpoch = lambda _row: None) -> bool:
@@ -42,15 +50,22 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: OnEpoch = lambda _row: 
     The test split is not touched. Under torchrun every process calls this; the first one writes.
 
     Raises:
-        InputError: a setting does not fit the records or the memory, or the loss left the numbers.
+        InputError: a setting does not fit the records or the memory, the loss left the numbers, or another process
+            trains this run.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after `last.pth` was written.
     """
+    fabric = start_fabric(run.config)
+    with run.held() if fabric.is_global_zero else nullcontext():
+        return _fit(run, fabric, track, on_epoch)
+
+
+def _fit(run: Run, fabric: Fabric, track: Track, on_epoch: OnEpoch) -> bool:
     config = run.config
-    fabric = start_fabric(config)
     fabric.seed_everything(config.seed, verbose=False)
     where: dict[str, Any] = {"rank": fabric.global_rank, "world_size": fabric.world_size}
     if fabric.is_global_zero:
-        run.folder.mkdir(parents=True, exist_ok=True)
+        if not config.resume:
+            run.forget()
         write_json(run.folder / "config.json", run.settings)
         write_json(run.folder / "environment.json", environment(fabric.device) | {"processes": fabric.world_size})
     reset_peaks(fabric.device)
@@ -58,7 +73,7 @@ def fit(run: Run, *, track: Track = untracked, on_epoch: OnEpoch = lambda _row: 
         run.open("train", fabric.device, **where, track=track) as train,
         run.open("val", fabric.device, **where, track=track) as val,
         stop_requests(several_processes=fabric.world_size > 1) as stop,
-        _within_memory(config, fabric.device),
+        _settings_at_fault(config, fabric.device),
     ):
         training = _Training(run, Learner.of(run, fabric, train), stop, on_epoch)
         if not fabric.is_global_zero:
@@ -79,6 +94,11 @@ class _Training:
             content = checkpoint.load(run.folder / LAST_NAME, also={*learner.state(), "training"})
             learner.take_up(content)
             self.state = TrainingState.from_dict(content["training"])
+            if self.state.rows and not (run.folder / BEST_NAME).is_file():
+                raise InputError(
+                    f"{run.folder} has lost {BEST_NAME}, the best of its {len(self.state.rows)} epochs: RESUME=0 "
+                    "trains the run anew"
+                )
         else:
             self.state = TrainingState(EarlyStopping(config.patience, config.min_delta), EpochProgress(1), [])
         self.state.progress.to(learner.device)
@@ -178,7 +198,7 @@ class _Training:
 
 def start_fabric(config: TrainConfig) -> Fabric:
     """One device, or under torchrun one for each process, as DDP."""
-    world, here = (int(os.environ.get(name, 1)) for name in WORLD)
+    world, here = world_size(), local_world_size()
     fabric = Fabric(
         accelerator="auto",
         devices=here,
@@ -207,11 +227,20 @@ def _precision(asked: str) -> Any:
 
 
 @contextmanager
-def _within_memory(config: TrainConfig, device: torch.device) -> Iterator[None]:
+def _settings_at_fault(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """Say which setting to change, where torch fails at what was asked for (see `AT_FAULT`)."""
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (RuntimeError, ValueError, MemoryError) as error:
+        why = next((told for pattern, told in AT_FAULT.items() if re.search(pattern, str(error))), None)
+        if why is None:
+            raise
         raise InputError(
-            f"a batch of {config.batch} images does not fit the memory of {device}: try BATCH="
-            f"{max(1, config.batch // 2)} ACCUMULATE={2 * config.accumulate}, the same steps in smaller parts"
+            why.format(
+                arch=config.arch,
+                batch=config.batch,
+                half=max(1, config.batch // 2),
+                twice=2 * config.accumulate,
+                device="the CPU" if device.type == "cpu" else device,
+            )
         ) from None

@@ -79,7 +79,7 @@ class Learner:
             optimiser, warmup_cosine(round(recipe.warmup_epochs * steps), config.epochs * steps)
         )
         if config.compile:
-            network.compile()
+            network.compile(dynamic=False)  # with sizes left open, other bits would come of a stop in validation
         stepped, optimiser = fabric.setup(network, optimiser)
         policy = online_policy(config, train)
         mixes = config.mixup > 0 or config.cutmix > 0

@@ -4,7 +4,8 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,18 +16,20 @@ import torch
 
 from fastfer import __version__
 from fastfer.config import TrainConfig, run_name, settings_of
+from fastfer.processes import world_size
 from fastfer.together import Part, training_parts
 from pipelines.errors import InputError
 from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
 from pipelines.loaders.joint import wanted_images
 from pipelines.progress import Track, untracked
-from pipelines.records import DatasetInfo, info_sha256, merge_infos, read_info
+from pipelines.records import DatasetInfo, alone, info_sha256, merge_infos, read_info
 
 AUTOMATIC: Final = ("resident", "dali")
 """What LOADER=auto may come to."""
 SUMMARY_NAME: Final = "training.json"
 BEST_NAME: Final = "best.pth"
 LAST_NAME: Final = "last.pth"
+LOCK_NAME: Final = ".lock"
 LIBRARIES: Final = ("torch", "timm", "kornia", "nvidia-dali-cuda120", "lightning-fabric", "numpy")
 
 
@@ -65,7 +68,7 @@ class Run:
         runs = [cls._fixed(replace(config, loader=kind), parts) for kind in AUTOMATIC]
         if begun := [run for run in runs if run.is_trained or run.is_begun]:
             return begun[0]
-        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        if world_size() > 1:
             raise InputError("LOADER=auto looks at free memory, and processes may find different things: name a loader")
         kind, why = choose_loader(*loading)
         say(f"loader: {kind}, as {why}")
@@ -117,13 +120,29 @@ class Run:
 
     @property
     def is_trained(self) -> bool:
-        """Whether training has ended (the summary is written last)."""
-        return (self.folder / SUMMARY_NAME).is_file()
+        """Whether training has ended (the summary is written last), and what it came to is still there."""
+        return all((self.folder / name).is_file() for name in (SUMMARY_NAME, BEST_NAME))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """No other process of this machine trains it meanwhile; makes the run's folder.
+
+        Raises:
+            InputError: another one does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with alone(self.folder / LOCK_NAME, busy=f"another process trains {self.folder}: wait until it is done"):
+            yield
 
     def forget(self) -> None:
-        """Remove all that an earlier training left."""
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
+        """Remove all that an earlier training left: first what says that there was one, should we be stopped here."""
+        for name in (SUMMARY_NAME, LAST_NAME):
+            (self.folder / name).unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK_NAME:
+                path.unlink()
 
     @property
     def is_begun(self) -> bool:

@@ -6,7 +6,7 @@ so none waits for it and none breaks a compiled graph.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import kornia.filters
@@ -67,14 +67,17 @@ def gaussian_blur(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
 
     kornia's gaussian_blur2d asks the device whether sigma is positive; its two parts do not.
     """
-    size_px = max(img_BCHW.shape[-2:])
-    radius_px = math.ceil(3 * BLUR_SIGMA_MAX * size_px)
-    if torch.compiler.is_compiling():
-        weights = _half_gaussian(per_image(sigma * size_px), radius_px)
-        return _blurred_along(_blurred_along(img_BCHW, weights, 3), weights, 2).clamp(0, 1)
-    kernel_BK = kornia.filters.get_gaussian_kernel1d(2 * radius_px + 1, (sigma * size_px)[:, None])
+    sigma_px, radius_px = _gaussian(img_BCHW, sigma)
+    kernel_BK = kornia.filters.get_gaussian_kernel1d(2 * radius_px + 1, sigma_px[:, None])
     blurred: Tensor = kornia.filters.filter2d_separable(img_BCHW, kernel_BK, kernel_BK)
     return blurred.clamp_(0, 1)
+
+
+def gaussian_blur_unrolled(img_BCHW: Tensor, sigma: Tensor) -> Tensor:
+    """The same for a compiler: torch compiles a convolution anew for every number of images."""
+    sigma_px, radius_px = _gaussian(img_BCHW, sigma)
+    weights = _half_gaussian(per_image(sigma_px), radius_px)
+    return _blurred_along(_blurred_along(img_BCHW, weights, 3), weights, 2).clamp(0, 1)
 
 
 def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
@@ -83,16 +86,7 @@ def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
     kornia's kernels have one length for a batch; these are lines of any length. A line is read where it crosses columns
     (or rows, if it is steep), between two pixels, by how much of a pixel's width it covers there.
     """
-    size_px = max(img_BCHW.shape[-2:])
-    radius_px = math.floor(MOTION_LENGTH_MAX * size_px / 2 + 0.5)
-    turn_B = torch.deg2rad(angle)
-    right_B, down_B = torch.cos(turn_B), -torch.sin(turn_B)
-    main_B = torch.maximum(right_B.abs(), down_B.abs())
-    half_B = length * size_px / 2 * main_B
-    step_x_B, step_y_B = right_B / main_B, down_B / main_B  # one of them is 1 or -1
-    if torch.compiler.is_compiling():
-        line = per_image(step_x_B), per_image(step_y_B), per_image(half_B)
-        return _mean_along(img_BCHW, *line, radius_px).clamp(0, 1)
+    step_x_B, step_y_B, half_B, radius_px = _line(img_BCHW, length, angle)
     place_K = torch.arange(-radius_px, radius_px + 1, device=img_BCHW.device)
     share_B1K = _covered(place_K.abs(), half_B[:, None])[:, None]
     x_BK, y_BK = step_x_B[:, None] * place_K, step_y_B[:, None] * place_K
@@ -101,6 +95,13 @@ def motion_blur(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
     kernel_BKK = (weight_y_BKS * (share_B1K / share_B1K.sum(2, keepdim=True))) @ weight_x_BKS.transpose(1, 2)
     blurred: Tensor = kornia.filters.filter2d(img_BCHW, kernel_BKK)
     return blurred.clamp_(0, 1)
+
+
+def motion_blur_unrolled(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> Tensor:
+    """The same for a compiler, as `gaussian_blur_unrolled`."""
+    step_x_B, step_y_B, half_B, radius_px = _line(img_BCHW, length, angle)
+    line = per_image(step_x_B), per_image(step_y_B), per_image(half_B)
+    return _mean_along(img_BCHW, *line, radius_px).clamp(0, 1)
 
 
 def gaussian_noise(img_BCHW: Tensor, sigma: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def grid(img_BCHW: Tensor, cell: Tensor, hole: Tensor, x: Tensor, y: Tensor, val
     return torch.where((in_column_B1W & in_row_BH1)[:, None], per_image(value), img_BCHW)
 
 
-OPERATIONS: Final[Mapping[str, Callable[..., Tensor]]] = {
+OPERATIONS: Final[dict[str, Callable[..., Tensor]]] = {
     "brightness_contrast": brightness_contrast,
     "gamma": gamma,
     "equalise": equalise,
@@ -157,6 +158,12 @@ OPERATIONS: Final[Mapping[str, Callable[..., Tensor]]] = {
     "grid": grid,
 }
 """Operation name -> function of (img_BCHW, a [B] tensor for each range and key in the table's order)."""
+UNROLLED: Final = OPERATIONS | {"gaussian_blur": gaussian_blur_unrolled, "motion_blur": motion_blur_unrolled}
+"""The same for a compiler, which shall make one function of them all.
+
+They are asked for: whether a compiler is at work (`torch.compiler.is_compiling`) would be no answer, as it may be at
+work in another thread.
+"""
 
 
 def per_image(value_B: Tensor) -> Tensor:
@@ -193,8 +200,14 @@ def _hash(place: Tensor, key_high: Tensor, key_low: Tensor) -> Tensor:
     return mixed
 
 
+def _gaussian(img_BCHW: Tensor, sigma: Tensor) -> tuple[Tensor, int]:
+    """A Gaussian's sigmas, and how far the widest one is read, in px."""
+    size_px = max(img_BCHW.shape[-2:])
+    return sigma * size_px, math.ceil(3 * BLUR_SIGMA_MAX * size_px)
+
+
 def _half_gaussian(sigma: Tensor, radius_px: int) -> list[Tensor]:
-    """The weights of a pixel and of those on one side of it, for a compiler; sigma in px, 0 where nothing happens."""
+    """The weights of a pixel and of those on one side of it; sigma in px, 0 where nothing happens."""
     fall = 0.5 / (sigma * sigma).clamp(min=1e-12)
     weights = [torch.exp(-(by_px**2) * fall) for by_px in range(radius_px + 1)]
     total = 2 * sum(weights[1:], weights[0] / 2)
@@ -202,9 +215,9 @@ def _half_gaussian(sigma: Tensor, radius_px: int) -> list[Tensor]:
 
 
 def _blurred_along(img_BCHW: Tensor, weights: Sequence[Tensor], axis: int) -> Tensor:
-    """Each image filtered along an axis by its own `_half_gaussian`, for a compiler; mirrored at the border.
+    """Each image filtered along an axis by its own `_half_gaussian`, mirrored at the border.
 
-    torch compiles a convolution anew for every number of images; it makes one pass of some reads and a sum.
+    A compiler makes one pass of the reads and the sum.
     """
     size_px = img_BCHW.shape[axis]
     place_S = torch.arange(size_px, device=img_BCHW.device)
@@ -218,13 +231,23 @@ def _blurred_along(img_BCHW: Tensor, weights: Sequence[Tensor], axis: int) -> Te
     return blurred
 
 
+def _line(img_BCHW: Tensor, length: Tensor, angle: Tensor) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Steps to the right and down, of which one is 1 or -1; half the length in steps; and the most steps of any."""
+    size_px = max(img_BCHW.shape[-2:])
+    turn_B = torch.deg2rad(angle)
+    right_B, down_B = torch.cos(turn_B), -torch.sin(turn_B)
+    main_B = torch.maximum(right_B.abs(), down_B.abs())
+    most = math.floor(MOTION_LENGTH_MAX * size_px / 2 + 0.5)
+    return right_B / main_B, down_B / main_B, length * size_px / 2 * main_B, most
+
+
 def _covered(place: Tensor | int, half: Tensor) -> Tensor:
     """How much of the pixel at a place lies in a line that reaches as far to both sides of the origin."""
     return (half + 0.5 - place).clamp(0, 1)
 
 
 def _mean_along(img_BCHW: Tensor, step_x: Tensor, step_y: Tensor, half: Tensor, radius_px: int) -> Tensor:
-    """The mean of each image along its line, for a compiler; as `_blurred_along`. All but images are [B, 1, 1, 1]."""
+    """The mean of each image along its line, as `_blurred_along`. All but images are [B, 1, 1, 1]."""
     # By four indices: a place in flat memory would be taken apart again for each pixel that is read.
     image_B, channel_C, y_H, x_W = (torch.arange(size, device=img_BCHW.device) for size in img_BCHW.shape)
     image_B111, channel_C11, y_H1 = image_B[:, None, None, None], channel_C[:, None, None], y_H[:, None]

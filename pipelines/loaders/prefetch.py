@@ -16,11 +16,13 @@ from pipelines.loaders.base import Batch, joined
 DEPTH: Final = 2
 """Batches made ready and not yet asked for."""
 TOGETHER: Final = {"cuda": 256 * 224 * 224}
-"""By device, gray levels of several batches that are made ready at once: 256 images of 224 px.
+"""By device, pixels of several batches that are made ready at once: 256 images of 224 px.
 
 On a GPU it takes as many launches for many images as for few, and the training step's own launches wait for Python
 meanwhile.
 """
+MOST_TOGETHER: Final = 8
+"""Batches made ready at once, however small: the first is not there before the last."""
 NAME: Final = "prefetch"
 
 Prepare = Callable[[Batch], torch.Tensor]
@@ -89,15 +91,16 @@ def _fill(
         groups.close()  # a generator frees what it holds in the thread that ran it
 
 
-def _groups(batches: Iterable[Batch], levels: int) -> Generator[list[Batch]]:
-    """Batches that follow each other, as many as have no more gray levels than that, but at least one.
+def _groups(batches: Iterable[Batch], pixels: int) -> Generator[list[Batch]]:
+    """Batches that follow each other, as many as have no more pixels than that, but at least one.
 
     An epoch that is resumed has the groups of one that is not: an image's last bits may depend on those beside it.
     """
     source = iter(batches)
     try:
         while (batch := next(source, None)) is not None:
-            together = max(1, levels // batch.img_BCHW.numel())  # the last of an epoch may be short, none is longer
+            batch_px = batch.img_BCHW[:, 0].numel()  # the last of an epoch may be short, none is longer
+            together = min(max(1, pixels // batch_px), MOST_TOGETHER)
             place = (batch.state.batches - 1) % together
             yield [batch, *islice(source, together - 1 - place)]
     finally:

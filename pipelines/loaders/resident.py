@@ -89,7 +89,13 @@ def choose_place(asked: str, device: torch.device, size_bytes: int, processes: i
         return asked
     if size_bytes <= ROOM_ON_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    return "pinned" if processes * size_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
+    pinned_bytes = processes * pinned_block_bytes(size_bytes)
+    return "pinned" if pinned_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
+
+
+def pinned_block_bytes(size_bytes: int) -> int:
+    """What torch takes of pinned memory for so much: a power of two."""
+    return 1 << max(0, size_bytes - 1).bit_length()
 
 
 def _on_device(img_NCHW: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -25,6 +25,8 @@ STALE_S: Final = 3600
 """No single write takes so long."""
 ON_THIS_MACHINE: Final = {"file", "local"}
 """Schemes that fsspec has for paths as they are."""
+NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
+"""What a disk without locks says."""
 UNFINISHED: Final = ".unfinished"
 """How a folder's name ends that is being written."""
 
@@ -112,12 +114,13 @@ def replacing(out: Path, *, over: bool = True) -> Iterator[Path]:
         InputError: there is something in `out` in the end, which must not be replaced (`over`).
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    busy = "its writer lives"
     for left in out.parent.glob(f".{glob.escape(out.name)}-*{UNFINISHED}"):
-        with suppress(OSError), _held(left):  # its writer lives
+        with suppress(OSError, InputError), alone(left, busy=busy):
             shutil.rmtree(left)
     with (
         tempfile.TemporaryDirectory(prefix=f".{out.name}-", suffix=UNFINISHED, dir=out.parent) as temporary,
-        _held(Path(temporary)),
+        alone(Path(temporary), busy=busy),
     ):
         new, old = Path(temporary) / "new", Path(temporary) / "old"
         new.mkdir()
@@ -133,33 +136,26 @@ def replacing(out: Path, *, over: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder as long as this process lives, at most.
-
-    Raises:
-        BlockingIOError: another process holds it.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def alone(path: Path, *, busy: str | None = None) -> Iterator[None]:
-    """Hold a lock file on this machine's disk: one process at a time, and none longer than it lives.
+    """Hold a lock file, or a folder, of this machine: one process at a time, and none longer than it lives.
+
+    On a disk that knows no locks, as some clusters' do not, nobody is kept out.
 
     Raises:
         InputError: another process holds it, and `busy` is to be said of that; without it, this one waits.
     """
-    with path.open("w") as file:
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(busy) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: Path) -> str:

@@ -44,6 +44,29 @@ def test_flops_are_twice_the_published_multiplications_and_draw_nothing(arch: st
     assert torch.equal(state, torch.random.get_rng_state())
 
 
+@pytest.mark.parametrize(
+    ("arch", "image_size", "own"),
+    [("crossvit_tiny_240", 224, 240), ("dla34", 48, 224), ("vit", 8, 224), ("resnet10t", 10**6, 176)],
+)
+def test_an_architecture_that_does_not_take_the_size_says_so_before_the_first_step(
+    arch: str, image_size: int, own: int
+) -> None:
+    with pytest.raises(InputError, match=f"cannot be built for images of {image_size} px, .* IMAGE_SIZE={own}: "):
+        build_model(arch, channels=1, num_classes=7, image_size=image_size)
+
+
+def test_building_draws_the_initial_weights_and_nothing_else() -> None:
+    """A network's weights are those that timm draws from the seed, and it comes ready to learn."""
+    torch.manual_seed(0)
+    built = build_model("test_efficientnet", channels=1, num_classes=7, image_size=32)
+    state = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    plain = timm.create_model("test_efficientnet", in_chans=1, num_classes=7)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert built.training
+    assert all(torch.equal(tensor, built.state_dict()[name]) for name, tensor in plain.state_dict().items())
+
+
 def test_every_architecture_of_the_study_has_a_recipe() -> None:
     assert set(RECIPES) == set(ARCHITECTURES)
 

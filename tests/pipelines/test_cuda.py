@@ -12,12 +12,16 @@ import torch
 
 from pipelines.augment import DRAWN_BY_DALI, STRONG
 from pipelines.augment.online import OnlinePolicy, normalise
-from pipelines.loaders import Batch, LoaderConfig, dali, open_loader, prefetched
+from pipelines.loaders import Batch, LoaderConfig, dali, open_loader, prefetch, prefetched
 from tests.conftest import make_records
 
 pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
 PLACES = ("device", "pinned", "mapped")
+TWO_BATCHES = {"cuda": 2 * 16 * 96 * 96}
+"""Made ready at once. With all batches of an epoch in one group no memory would be let go while others are made."""
+GROUPS_AHEAD = 2 * 4
+"""Batches of the groups that may be ready, used and made at a time: an epoch must have more."""
 SLEEP_CYCLES = 20_000_000
 """Some 10 ms: what is done afterwards must wait for it."""
 
@@ -76,7 +80,9 @@ def test_a_slow_consumer_reads_what_it_was_given(
 ) -> None:
     """Batches are let go before the device has read them: their memory must not be written before."""
     monkeypatch.setattr(dali, "IMAGES_AT_ONCE", 32)
+    monkeypatch.setattr(prefetch, "TOGETHER", TWO_BATCHES)
     with open_loader(config(many, kind, place=place)) as loader:
+        assert len(loader) > GROUPS_AHEAD
         expected = {}
         for batch in loader:
             expected |= dict(zip(batch.host_rows_B.tolist(), batch.img_BCHW.cpu(), strict=True))
@@ -93,7 +99,8 @@ def _late_copy(batch: Batch) -> torch.Tensor:
     return batch.img_BCHW.clone()
 
 
-def test_what_is_prefetched_is_what_it_would_have_been(many: Path) -> None:
+def test_what_is_prefetched_is_what_it_would_have_been(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "TOGETHER", TWO_BATCHES)
     policy = OnlinePolicy(STRONG, 0)
 
     def prepare(batch: Batch) -> torch.Tensor:
@@ -101,6 +108,7 @@ def test_what_is_prefetched_is_what_it_would_have_been(many: Path) -> None:
         return normalise(img_BCHW, [0.5], [0.25])
 
     with open_loader(config(many, "resident")) as loader:
+        assert len(loader) > GROUPS_AHEAD
         plain = [prepare(batch).cpu() for batch in loader]
         ahead = []
         for batch in prefetched(loader, prepare, CUDA):

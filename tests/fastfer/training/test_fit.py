@@ -2,10 +2,13 @@
 
 import csv
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -19,7 +22,7 @@ from fastfer.models import flops_per_image
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.fit import fit
-from fastfer.training.learner import warmup_cosine
+from fastfer.training.learner import Learner, warmup_cosine
 from fastfer.training.log import EpochRow
 from fastfer.training.run import Run
 from pipelines.augment import STRONG
@@ -194,6 +197,43 @@ def test_a_loss_that_leaves_the_numbers_stops_the_run_with_a_sentence(shards: Pa
     with pytest.raises(InputError, match=r"left the numbers in epoch .* lower LR="):
         fit(run)
     assert not run.is_trained
+
+
+def test_one_value_to_normalise_over_is_refused(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"resnet10t normalises over a batch and its pixels.* larger BATCH="):
+        fit(Run.of(train_config(shards, tmp_path, batch=1, image_size=32)))
+
+
+@pytest.mark.parametrize("allocate", [partial(torch.empty, 2**50), partial(np.empty, 2**50)])
+def test_what_does_not_fit_the_memory_is_refused(
+    allocate: Callable[[], object], shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Learner, "epoch", lambda *_all: allocate())
+    with pytest.raises(InputError, match=r"16 images of resnet10t .* the memory of the CPU: try BATCH=8 ACCUMULATE=2"):
+        fit(Run.of(train_config(shards, tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("batch", 10**400, "must be from 1 to 2147483647"),
+        ("image_size", 0, "image_size is 0: it must be from 1"),
+        ("mixup", 1e308, "below 1000"),
+        ("workers", 2**31, "workers is 2147483648"),
+    ],
+)
+def test_numbers_out_of_all_bounds_are_refused(name: str, value: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainConfig(dataset="rafdb", **{name: value})
+
+
+def test_compiling_without_a_compiler_is_refused(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))  # nothing compiled before counts
+    torch.compiler.reset()
+    nowhere = {"cpp.cxx": (None, str(tmp_path / "g++"))}
+    refused = pytest.raises(InputError, match=r"COMPILE=1 needs a C\+\+ compiler, .* install g\+\+")
+    with torch._inductor.config.patch(nowhere), refused:
+        fit(Run.of(train_config(shards, tmp_path, aug="none", mixup=0.0, compile=True)))
 
 
 def test_early_stopping_waits_for_its_patience_and_ignores_crumbs() -> None:

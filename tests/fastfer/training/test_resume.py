@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fastfer.cells import as_arguments
 from fastfer.config import TrainConfig
 from fastfer.json_files import read_json
 from fastfer.training import checkpoint, fit
-from fastfer.training.learner import Learner
+from fastfer.training.learner import Learner, Stopped
 from fastfer.training.run import Run
 from pipelines.errors import InputError
 from tests.fastfer.training.test_fit import train_config
@@ -76,6 +77,34 @@ def test_a_training_stopped_between_two_steps_goes_on_exactly(
             stops += 1
     assert stops > 1
     assert_same(run, whole)
+
+
+def test_a_compiled_training_stopped_in_its_validation_goes_on_exactly(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On going on the network is compiled for validation first, and in what was never stopped for training."""
+    config = stopped_config(shards, tmp_path / "whole", epochs=2, image_size=32, ema=0.0, compile=True)
+    validated = sum(Run.of(config).info.counts["val"].values())
+    config = replace(config, batch=validated - 1)  # a whole batch and a short one
+    run = Run.of(config)
+    torch.compiler.reset()
+    fit.fit(run)
+    whole = {"last": checkpoint.load(run.folder / "last.pth")}
+    stopped, asked = Run.of(replace(config, runs=tmp_path / "stopped")), []
+    validate = Learner._validated
+
+    def interrupted(self: Learner, *others: Any) -> dict[str, float]:
+        if not asked:
+            asked.append(True)
+            raise Stopped
+        return validate(self, *others)
+
+    monkeypatch.setattr(Learner, "_validated", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(stopped)
+    torch.compiler.reset()  # a new process
+    fit.fit(stopped)
+    assert_same(stopped, whole)
 
 
 def started(config: TrainConfig) -> subprocess.Popen[bytes]:
@@ -166,6 +195,47 @@ def test_weights_alone_in_place_of_what_going_on_needs_are_named(shards: Path, t
     shutil.copyfile(run.folder / "best.pth", run.folder / "last.pth")
     with pytest.raises(InputError, match=r"last\.pth is no checkpoint of fastfer: it lacks average, optimiser"):
         fit.fit(run)
+
+
+def test_a_run_without_its_best_weights_is_not_trained_already_and_can_be_begun_anew(
+    shards: Path, tmp_path: Path
+) -> None:
+    config = stopped_config(shards, tmp_path, epochs=1)
+    run = Run.of(config)
+    fit.fit(run)
+    (run.folder / "best.pth").unlink()
+    assert not run.is_trained
+    with pytest.raises(InputError, match=r"has lost best\.pth, the best of its 1 epochs: RESUME=0"):
+        fit.fit(run)
+    fit.fit(replace(run, config=replace(config, resume=False)))
+    assert run.is_trained
+
+
+def test_what_is_left_of_a_run_half_forgotten_counts_for_nothing(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.of(stopped_config(shards, tmp_path, epochs=1))
+    fit.fit(run)
+
+    def killed(_self: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "iterdir", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.forget()
+    assert (run.folder / "best.pth").is_file()
+    assert not run.is_trained
+    assert not run.is_begun
+
+
+def test_two_processes_do_not_train_one_run_at_once(shards: Path, tmp_path: Path) -> None:
+    run = Run.of(stopped_config(shards, tmp_path, epochs=1, resume=False))
+    with run.held():
+        (run.folder / "last.pth").write_bytes(b"the other's")
+        with pytest.raises(InputError, match=r"another process trains .*: wait until it is done"):
+            fit.fit(run)
+        assert (run.folder / "last.pth").read_bytes() == b"the other's"
+    fit.fit(run)
 
 
 def test_a_damaged_checkpoint_is_named(shards: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipelines.augment import operations
 from pipelines.augment.limits import BLUR_SIGMA_MAX, MOTION_LENGTH_MAX, ON_PIXELS, TAKES
-from pipelines.augment.operations import OPERATIONS
+from pipelines.augment.operations import OPERATIONS, UNROLLED
 from pipelines.augment.policy import STRONG
 
 TABLE = {operation.name: operation for operation in STRONG.operations if operation.name in OPERATIONS}
@@ -110,10 +110,11 @@ def test_extremes_of_the_image_stay_in_range(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_image_is_independent_of_its_batch(name: str, photos: Tensor) -> None:
     img, params = pictures(photos), spread(name, 6)
-    whole = OPERATIONS[name](img, *params)
-    for one in range(6):
-        alone = OPERATIONS[name](img[one : one + 1], *(param[one : one + 1] for param in params))
-        torch.testing.assert_close(whole[one : one + 1], alone, atol=1e-6, rtol=0)
+    for operation in {OPERATIONS[name], UNROLLED[name]}:
+        whole = operation(img, *params)
+        for one in range(6):
+            alone = operation(img[one : one + 1], *(param[one : one + 1] for param in params))
+            torch.testing.assert_close(whole[one : one + 1], alone, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -128,8 +129,20 @@ def test_the_same_arguments_give_the_same_bits(name: str, photos: Tensor) -> Non
 def test_compiles_without_graph_breaks(name: str) -> None:
     img = torch.from_numpy(np.random.default_rng(0).random((2, 1, 24, 24), dtype=np.float32))
     params = spread(name, 2)
-    compiled = torch.compile(OPERATIONS[name], backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(img, *params), OPERATIONS[name](img, *params), atol=1e-6, rtol=0)
+    for operation in {OPERATIONS[name], UNROLLED[name]}:
+        compiled = torch.compile(operation, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(img, *params), OPERATIONS[name](img, *params), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_compiler_at_work_in_another_thread_changes_nothing(
+    name: str, photos: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network is compiled while batches are made ready; torch says of every thread that it is compiling, then."""
+    img, params = pictures(photos), spread(name, 6)
+    before = OPERATIONS[name](img, *params)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.equal(OPERATIONS[name](img, *params), before)
 
 
 def test_brightness_and_contrast_are_kornias(photos: Tensor) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.loaders import Batch, LoaderConfig, open_loader, prefetched
+from pipelines.loaders import Batch, LoaderConfig, open_loader, prefetch, prefetched
 from pipelines.loaders.prefetch import DEPTH, NAME
 
 CPU = torch.device("cpu")
@@ -46,6 +46,20 @@ def test_batches_are_the_same_in_the_same_order(batches: list[Batch]) -> None:
     assert rows(found) == rows(batches)
     assert all(torch.equal(a.img_BCHW, b.img_BCHW.float()) for a, b in zip(found, batches, strict=True))
     assert [batch.state for batch in found] == [batch.state for batch in batches]
+
+
+def test_small_images_do_not_make_one_group_of_an_epoch(batches: list[Batch], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "TOGETHER", {"cpu": 10**9})
+    monkeypatch.setattr(prefetch, "MOST_TOGETHER", 2)
+    made: list[int] = []
+
+    def count(batch: Batch) -> torch.Tensor:
+        made.append(len(batch))
+        return as_float(batch)
+
+    assert rows(list(prefetched(batches, count, CPU))) == rows(batches)
+    assert made[:-1] == [2 * BATCH] * (len(made) - 1)
+    assert len(made) == -(-len(batches) // 2) > 1
 
 
 def test_an_error_is_raised_where_the_batch_is_asked_for(batches: list[Batch]) -> None:
