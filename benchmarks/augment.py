@@ -14,7 +14,7 @@ from benchmarks.harness import CORES
 from benchmarks.images import bench_records
 from benchmarks.peers.run import AUGMENTERS, Rival
 from benchmarks.schema import Axis, Case
-from benchmarks.suite import Setting, Suite, numbers, run_alone
+from benchmarks.suite import Setting, Suite, numbers, positive, run_alone
 from benchmarks.watch import ON_GPU, device
 
 OURS: Final = "fastfer, compiled"
@@ -66,12 +66,12 @@ SUITE: Final = Suite(
     "augment",
     "Images per second of augmentation alone, beside kornia, torchvision, albumentations, OpenCV and DALI.",
     (
-        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
-        Setting("images", "how many", int, IMAGES, 1000),
-        Setting("batch", "images of a batch", int, 64),
+        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders"), free=True),
+        Setting("images", "how many", positive, IMAGES, 1000),
+        Setting("batch", "images of a batch", positive, 64),
         Setting("batches", "and again by these", numbers, BATCHES, ()),
-        Setting("workers", "threads or processes of those that have any", int, CORES),
-        Setting("repeats", "turns of each contender", int, 3, 2),
+        Setting("workers", "threads or processes of those that have any", positive, CORES),
+        Setting("repeats", "turns of each contender", positive, 3, 2, free=True),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),
     ("python -m benchmarks augment", "python -m benchmarks augment --quick 1 --only 'fastfer*'"),

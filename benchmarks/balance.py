@@ -17,7 +17,7 @@ from benchmarks.harness import CORES, in_turn
 from benchmarks.images import SHARD_ROWS, SIZE_PX, make_records
 from benchmarks.processes import run_program
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.suite import Setting, Suite, positive, run_alone
 from benchmarks.watch import measures_of
 from fastfer.export import export
 from fastfer.labels import CLASSES
@@ -114,9 +114,9 @@ SUITE: Final = Suite(
     "balance",
     "Copies per second of make balance, beside a plain loop with albumentations.",
     (
-        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/balance")),
-        Setting("images", "how many before balancing", int, 4000, 200),
-        Setting("repeats", "turns of each contender", int, 3, 1),
+        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/balance"), free=True),
+        Setting("images", "how many before balancing", positive, 4000, 200),
+        Setting("repeats", "turns of each contender", positive, 3, 1, free=True),
     ),
     ("python -m benchmarks balance", "python -m benchmarks balance --images 500 --repeats 1"),
     _run,

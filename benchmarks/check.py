@@ -11,6 +11,7 @@ from benchmarks.harness import show
 from benchmarks.images import bench_records
 from benchmarks.peers.process import OWN
 from benchmarks.peers.run import CONTENDERS, Rival
+from benchmarks.suite import positive
 from fastfer.cli.verbs import Option, Verb
 
 OURS: Final = "fastfer, resident"
@@ -39,10 +40,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
 VERB: Final = Verb(
     "check",
-    "Ours beside the plain loop, quickly: prints how they compare, and fails only where one of them crashes.",
+    "Ours beside the plain loop, quickly: prints how they compare; fails where one crashes or delivers other images.",
     (
         Option("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
-        Option("images", "how many", int, 500),
+        Option("images", "how many", positive, 500),
     ),
     ("python -m benchmarks check",),
     _check,

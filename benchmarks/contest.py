@@ -17,8 +17,8 @@ from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
 from benchmarks.watch import Measures, memory_of, probe
 
-FIRST_TIMED: Final = 3
-"""The epoch that a peer's turns begin with: the contest has taken 0 and 1, and 2 says how many a turn needs."""
+FIRST_TURN: Final = 2
+"""The epoch that a peer's turns begin with: the contest has taken 0 and 1."""
 SETTLES_WITHIN_S: Final = 3.0
 QUIET_S: Final = 0.1
 IDLE: Final = 0.25
@@ -26,6 +26,8 @@ IDLE: Final = 0.25
 MEAN_WITHIN: Final[Mapping[Mode, float]] = {"decode": 0.003, "augment": 0.06}
 """How far a contender's mean pixel may lie from the reference's: decoders differ by rounding; borders are mirrored,
 repeated or black, which moves an augmented mean."""
+DISTINCT: Final = 0.999
+"""Of the reference's different images; two may have one checksum by chance."""
 
 
 def contest(
@@ -71,11 +73,11 @@ def contest(
             peer = Peer(rival, mode, source=source, work=work, batch=batch, workers=workers, device=device)
             try:
                 running.enter_context(peer)
-                firsts[name] = peer.epochs(0, 1)["seconds"]
+                firsts[name] = peer.turn(0, least_s=0)["seconds"]
                 with probe(peer.pid) as watching:
                     found = peer.check(1)
                 memory[name] = memory_of(watching.reading()) if role_of(name) != "limit" else {}
-                _refuse_other_images(name, found, next(iter(checks.values()), found), mode)
+                refuse_other_images(name, found, next(iter(checks.values()), found), mode)
                 checks[name], peers[name] = found, peer
             except (PeerError, ValueError) as error:
                 failed[name] = said(name, error)
@@ -110,10 +112,15 @@ def role_of(name: str) -> Role:
     return "ours" if name.startswith("fastfer") else "peer"
 
 
-def _refuse_other_images(title: str, found: Mapping[str, Any], first: Mapping[str, Any], mode: Mode) -> None:
-    """Compare a contender's check with the first one's; the limits hand nothing over and have no labels or batches."""
-    if found["images"] != first["images"]:
-        raise ValueError(f"{title} delivers {found['images']} images, not {first['images']}")
+def refuse_other_images(title: str, found: Mapping[str, Any], first: Mapping[str, Any], mode: Mode) -> None:
+    """Compare a contender's check with the first one's; labels only where both hand them over."""
+    for what in ("images", "shape", "dtype"):
+        if found[what] != first[what]:
+            raise ValueError(f"{title} delivers other images: {what} {found[what]}, not {first[what]}")
+    if found["distinct"] < DISTINCT * first["distinct"]:
+        raise ValueError(f"{title} delivers {found['distinct']} different images, not {first['distinct']}")
+    if None not in (found["labels"], first["labels"]) and found["labels"] != first["labels"]:
+        raise ValueError(f"{title} delivers other labels: {found['labels']} of each, not {first['labels']}")
     if abs(found["mean"] - first["mean"]) > MEAN_WITHIN[mode]:
         raise ValueError(f"the mean pixel of {title} is {found['mean']:.4f}, not {first['mean']:.4f}")
 
@@ -121,22 +128,17 @@ def _refuse_other_images(title: str, found: Mapping[str, Any], first: Mapping[st
 def _in_turn(peers: Mapping[str, Peer], *, repeats: int) -> Turns:
     """Let the peers run, in turn. One that fails gets no more turns.
 
-    A turn is one epoch, or as many as a second takes by the epoch before the first turn: a single one of 20 ms would
-    only tell what the turns of the others have left in the caches. That epoch does not count; the very first one would
-    not do, since workers start and code is compiled in it. After a turn nobody runs until the peer has settled.
+    A turn is whole epochs for at least `TURN_S`: a single one of 20 ms would only tell what the turns of the others
+    have left in the caches. After a turn nobody runs until the peer has settled.
     """
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in peers}
-    counts: dict[str, int] = {}
 
-    def turn(name: str, number: int) -> None:
-        if number:
-            first = FIRST_TIMED + (number - 1) * counts[name]
-            turns[name].append(peers[name].epochs(first, counts[name]))
-        else:
-            counts[name] = math.ceil(TURN_S / peers[name].epochs(FIRST_TIMED - 1, 1)["seconds"])
+    def turn(name: str, _number: int) -> None:
+        first = FIRST_TURN + sum(int(one["epochs"]) for one in turns[name])
+        turns[name].append(peers[name].turn(first, least_s=TURN_S))
         settle(peers[name].pid)
 
-    failed = rounds(peers, 1 + repeats, turn)
+    failed = rounds(peers, repeats, turn)
     return Turns({name: _of_turns(of) for name, of in turns.items() if name not in failed}, failed)
 
 
@@ -155,6 +157,8 @@ def settle(pid: int) -> None:
 
 
 def _of_turns(turns: Sequence[Mapping[str, float]]) -> Measured:
-    items = int(turns[0]["images"])
-    cpu_s = float(np.median([turn["cpu_seconds"] for turn in turns]))
-    return Measured(items, [turn["seconds"] for turn in turns], {"cpu_s_per_1000": 1000 * cpu_s / items})
+    """By the epoch: turns may have had other numbers of them."""
+    items = int(turns[0]["images"] / turns[0]["epochs"])
+    cpu_s = float(np.median([turn["cpu_seconds"] / turn["epochs"] for turn in turns]))
+    seconds = [turn["seconds"] / turn["epochs"] for turn in turns]
+    return Measured(items, seconds, {"cpu_s_per_1000": 1000 * cpu_s / items})

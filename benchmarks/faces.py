@@ -20,7 +20,7 @@ from benchmarks.harness import in_turn
 from benchmarks.peers.plain_faces import LANDMARKS_NAME
 from benchmarks.processes import run_program
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.suite import Setting, Suite, positive, run_alone
 from benchmarks.watch import measures_of
 from fastfer.datasets.demo import DemoConfig, make_demo_data, read_truth
 from pipelines.probe import Reading
@@ -123,10 +123,10 @@ SUITE: Final = Suite(
     "faces",
     "Faces per second from photograph to written record, beside the loop that people write.",
     (
-        Setting("data", "folder of the demo sets, made if missing", Path, Path("data/bench/faces")),
-        Setting("faces", "faces in each set, where it is made", int, 200, 90),
-        Setting("repeats", "turns of each contender", int, 2, 1),
-        Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, ""),
+        Setting("data", "folder of the demo sets, made if missing", Path, Path("data/bench/faces"), free=True),
+        Setting("faces", "faces in each set, where it is made", positive, 200, 90),
+        Setting("repeats", "turns of each contender", positive, 2, 1, free=True),
+        Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, "", free=True),
     ),
     ("python -m benchmarks faces", "python -m benchmarks faces --faces 300 --options '--workers 1'"),
     _run,

@@ -30,7 +30,7 @@ from pipelines.records import write_atomically
 RESULTS: Final = Path("benchmarks/results")
 QUICK_RESULTS: Final = Path("data/bench/results")
 TURN_S: Final = 1.0
-"""Seconds that a peer's turn lasts at least."""
+"""Seconds that a peer's turn lasts at least, in whole epochs."""
 RESAMPLES: Final = 2000
 COMMIT_VARIABLE: Final = "FASTFER_COMMIT"
 CORES: Final = os.cpu_count() or 1
@@ -211,10 +211,9 @@ def commit_of(repository: Path) -> str | None:
     return commit + ("+" if changed else "")
 
 
-def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path | None = None) -> Path:
+def write_result(suite: str, cases: Sequence[Case], *, quick: bool, folder: Path) -> Path:
     """Write `<suite>--<cores>-core-<processor>--<device>.json` into the folder: this machine's facts and the cases."""
     facts = machine()
-    folder = folder or (QUICK_RESULTS if quick else RESULTS)
     path = folder / f"{suite}--{facts.cores}-core-{_in_names(facts.processor)}--{_in_names(facts.device or 'cpu')}.json"
     result = Result(schema_version=SCHEMA_VERSION, suite=suite, quick=quick, machine=facts, cases=list(cases))
     folder.mkdir(parents=True, exist_ok=True)

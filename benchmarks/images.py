@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from benchmarks.harness import CORES
+from fastfer.cli.console import track
 from fastfer.datasets.demo.portraits import portraits
 from fastfer.labels import CLASSES
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut
-from pipelines.progress import Track, untracked
 from pipelines.records import Sample, encode_jpeg, write_shard
 
 SIZE_PX: Final = 224
@@ -25,16 +26,14 @@ SOFTNESS_PX: Final = 0.7
 """Of the blur before it, as of faces that were enlarged a little; together they make JPEGs of 16 KB."""
 
 
-def bench_records(folder: Path, images: int, *, workers: int = 2, track: Track = untracked) -> Path:
+def bench_records(folder: Path, images: int) -> Path:
     """The variant folder with `images` training images below `folder`, classes alike; made if it is not there."""
     variant = folder / str(images) / "preprocessed"
-    make_records(variant, np.arange(images) % len(CLASSES), {}, workers=workers, track=track)
+    make_records(variant, np.arange(images) % len(CLASSES), {})
     return variant
 
 
-def make_records(
-    variant: Path, labels: NDArray[np.int64], more: dict[str, Any], *, workers: int = 2, track: Track = untracked
-) -> None:
+def make_records(variant: Path, labels: NDArray[np.int64], more: dict[str, Any]) -> None:
     """Training images with these labels as the records of a variant, unless they are there; `more` settings of it."""
     images = len(labels)
     manifest = pl.DataFrame(
@@ -62,7 +61,7 @@ def make_records(
         jobs=jobs,
         outcome_schema=PLACE_SCHEMA,
     )
-    build_variant(plan, _make_shard, workers=workers, title="Benchmark images", unit="images", track=track)
+    build_variant(plan, _make_shard, workers=CORES, title="Benchmark images", unit="images", track=track)
 
 
 def _make_shard(job: ShardJob) -> ShardResult:

@@ -22,7 +22,7 @@ from benchmarks.harness import in_turn, said, synchronise
 from benchmarks.images import SIZE_PX
 from benchmarks.peers.process import PeerProcess
 from benchmarks.schema import Axis, Case, Role
-from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.suite import Setting, Suite, positive, run_alone
 from benchmarks.watch import Measures, device
 from fastfer.cli.verbs import words
 from fastfer.labels import CLASSES
@@ -159,9 +159,7 @@ def _onnx_process(folder: Path, model: str, network: torch.nn.Module, img_NCHW: 
     return PeerProcess(ONNX, "onnx_runtime", "onnx", arguments)
 
 
-def inference_case(
-    of: Engines, title: str, *, batch: int, calls: int, repeats: int, warm_up: int = 1, axis: Axis | None = None
-) -> Case:
+def inference_case(of: Engines, title: str, *, batch: int, calls: int, repeats: int, axis: Axis | None = None) -> Case:
     """All engines in turn on one batch; what gives other logits than eager does has failed."""
     failed = dict(of.failed)
     contenders: dict[str, Calling] = {}
@@ -172,8 +170,8 @@ def inference_case(
             contenders[name] = Calling(network, batch, calls)
         except Exception as error:  # such as a compiler's
             failed[name] = said(name, error)
-    turns = in_turn({name: one.run for name, one in contenders.items()}, repeats=repeats, warm_up=warm_up, watch=True)
-    timed = slice(warm_up * calls, (warm_up + repeats) * calls)
+    turns = in_turn({name: one.run for name, one in contenders.items()}, repeats=repeats, watch=True)
+    timed = slice(calls, (1 + repeats) * calls)  # behind the round of warming up
     return Case(
         title=f"{title}, {of.arch}",
         unit="images",
@@ -232,11 +230,11 @@ SUITE: Final = Suite(
     "Latency and images per second of the networks, eager and compiled, beside ONNX Runtime (make peers NAMES=onnx).",
     (
         Setting("archs", "architectures", words, tuple(ARCHITECTURES), ("resnet10t",)),
-        Setting("compiled", "those compiled too (a pattern, - for none); each takes minutes", str, "-"),
-        Setting("size", "image size in px", int, SIZE_PX, 112),
-        Setting("batch", "images of a batch", int, 64, 16),
-        Setting("calls", "single images of a turn", int, 20),
-        Setting("repeats", "turns of each", int, 3),
+        Setting("compiled", "those compiled too (a pattern, - for none); each takes minutes", str, "-", free=True),
+        Setting("size", "image size in px", positive, SIZE_PX, 112),
+        Setting("batch", "images of a batch", positive, 64, 16),
+        Setting("calls", "single images of a turn", positive, 20),
+        Setting("repeats", "turns of each", positive, 3, free=True),
     ),
     ("python -m benchmarks inference --archs resnet", "python -m benchmarks inference --compiled '*'"),
     _run,

@@ -1,7 +1,7 @@
 """Images per second from records to batches on the training device, beside other loaders and what none can exceed.
 
 Every contender runs in a process of its own, over the same images, in batches of 64, whole shuffled epochs, all in
-turn; the first turn of each (which may decode, convert or compile) is not counted. `decode` hands over
+turn. What decodes, converts or compiles has done so before: the first two epochs do not count. `decode` hands over
 uint8 gray images; `augment` floats after flip, rotation, scale, contrast and brightness, drawn for each image.
 """
 
@@ -17,8 +17,9 @@ from benchmarks.images import bench_records
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import CONTENDERS, Rival
 from benchmarks.schema import Case
-from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.suite import Setting, Suite, positive, run_alone
 from benchmarks.watch import device
+from fastfer.cli.verbs import whole_number
 
 LARGE: Final = ("fastfer, resident", "FFCV, raw", "limit: gather of decoded images", "limit: memcpy")
 """Contenders that are timed over the large set too: those that hold decoded images."""
@@ -62,12 +63,12 @@ SUITE: Final = Suite(
     "loaders",
     "Images per second from records to batches, beside other loaders and what none can exceed (make peers first).",
     (
-        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
-        Setting("images", "of the main set", int, 8000, 1000),
-        Setting("augmented", "of the main set that are augmented at most: it takes longer", int, 4000, 1000),
-        Setting("large", "of the large set (decoded images only); 0: none", int, 40000, 0),
-        Setting("workers", "threads or processes that load", int, CORES),
-        Setting("repeats", "turns of each contender", int, 3, 2),
+        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders"), free=True),
+        Setting("images", "of the main set", positive, 8000, 1000),
+        Setting("augmented", "of the main set that are augmented at most: it takes longer", positive, 4000, 1000),
+        Setting("large", "of the large set (decoded images only); 0: none", whole_number, 40000, 0),
+        Setting("workers", "threads or processes that load", positive, CORES),
+        Setting("repeats", "turns of each contender", positive, 3, 2, free=True),
         Setting("only", "contenders by their names: patterns, | between them", str, "*", QUICK),
     ),
     ("python -m benchmarks loaders", "python -m benchmarks loaders --images 2000 --large 0 --only 'fastfer*'"),

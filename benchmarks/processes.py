@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, Final
 
 from benchmarks.peers.process import ENVIRONMENT, REPOSITORY
@@ -23,7 +22,7 @@ class ProgramError(Exception):
     """A program ended with an error; carries its last line."""
 
 
-def run_program(module: str, arguments: Sequence[str], *, python: Path = Path(sys.executable)) -> Reading:
+def run_program(module: str, arguments: Sequence[str]) -> Reading:
     """Run `python -m module ...` in the repository to its end; what its whole tree of processes took.
 
     Raises:
@@ -32,7 +31,7 @@ def run_program(module: str, arguments: Sequence[str], *, python: Path = Path(sy
     with tempfile.TemporaryFile() as words:
         before_s = _children_s()
         process = subprocess.Popen(
-            [str(python), "-m", module, *arguments],
+            [sys.executable, "-m", module, *arguments],
             cwd=REPOSITORY,
             env=os.environ | ENVIRONMENT,
             stdout=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from benchmarks.ranks import train_on
 from benchmarks.rss import peak_rss
 from benchmarks.schema import Axis, Case
 from benchmarks.stages import CURVES, Place, stage_case
-from benchmarks.suite import Setting, Suite, numbers, run_alone
+from benchmarks.suite import Setting, Suite, numbers, positive, run_alone
 from benchmarks.training import OURS, STEPS, training_case, training_config
 from benchmarks.watch import ON_GPU, Measures
 from fastfer.datasets.demo import DemoConfig, make_demo_data
@@ -148,17 +148,17 @@ SUITE: Final = Suite(
     "scaling",
     "How rates and memory grow with data, batch, workers and GPUs.",
     (
-        Setting("data", "folder of images and faces, made if missing", Path, Path("data/bench")),
+        Setting("data", "folder of images and faces, made if missing", Path, Path("data/bench"), free=True),
         Setting("sizes", "images of the sets that are loaded", numbers, (500, 2000, 8000), (250, 1000)),
         Setting("batches", "images of a batch, loaded and augmented", numbers, BATCHES, (16, 64)),
-        Setting("faces", "of the set that is multiplied, where it is made", int, 60, 28),
+        Setting("faces", "of the set that is multiplied, where it is made", positive, 60, 28),
         Setting("copies", "how often each photograph stands there", numbers, (1, 3, 6), (1, 2)),
         Setting("arch", "architecture that is trained and asked", str, "efficientnet", "resnet10t"),
-        Setting("size", "its image size in px", int, SIZE_PX, 112),
+        Setting("size", "its image size in px", positive, SIZE_PX, 112),
         Setting("training-batches", "images of a step", numbers, TRAINING_BATCHES, (4, 16)),
         Setting("inference-batches", "images of a call", numbers, (1, 4, 16, 64), (1, 16)),
-        Setting("steps", "of a turn of training", int, STEPS),
-        Setting("repeats", "turns of each", int, 3, 1),
+        Setting("steps", "of a turn of training", positive, STEPS),
+        Setting("repeats", "turns of each", positive, 3, 1, free=True),
     ),
     ("python -m benchmarks scaling", "python -m benchmarks scaling --arch resnet --sizes 1000,4000,16000"),
     _run,

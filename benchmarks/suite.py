@@ -13,17 +13,22 @@ from benchmarks.harness import OUT, QUICK_RESULTS, RESULTS, show, write_result
 from benchmarks.schema import Case
 from fastfer.cli.app import parser, run_verb
 from fastfer.cli.verbs import Option, Verb, switch, words
+from pipelines.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A `--name value` of a suite; `quick` is the default of a quick run, where it is another one."""
+    """A `--name value` of a suite; `quick` is the default of a quick run, where it is another one.
+
+    A `free` one may have another value in a result that is kept as evidence.
+    """
 
     name: str
     help: str
     kind: Callable[[str], Any]
     default: Any
     quick: Any = None
+    free: bool = False
 
     @property
     def key(self) -> str:
@@ -43,6 +48,16 @@ class Setting:
         return Option(self.name, f"{self.help} (default: {self.default}{quick})", self.kind)
 
 
+def positive(text: str) -> int:
+    """A number from 1 on.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
+    (number,) = numbers(text)
+    return number
+
+
 def numbers(text: str) -> tuple[int, ...]:
     """A list of numbers from 1 on, as `1,2` or `1 2`.
 
@@ -59,7 +74,9 @@ PROG: Final = "python -m benchmarks"
 DESCRIPTION: Final = "What this machine does per second, in how much memory, beside other tools, in one run each."
 COMMON: Final = (
     Option("quick", "1: a quick look, with small data and few repetitions", switch, False),
-    Option("results", f"folder of the result (default: {RESULTS}; of a quick run: {QUICK_RESULTS})", Path),
+    Option(
+        "results", f"folder of the result (default: {RESULTS}; of a quick run or other data: {QUICK_RESULTS})", Path
+    ),
 )
 UNFINISHED: Final = "unfinished"
 """The folder, beside local results, of suites that have not come to their end."""
@@ -82,11 +99,15 @@ class Suite:
     def measure(self, arguments: argparse.Namespace) -> Path:
         """Measure, print and write; returns the result file.
 
-        Until all cases are measured, the finished ones lie in `UNFINISHED`, so that a whole result is never replaced by
-        a part of one.
+        A whole result is never replaced by a part of one: until all cases are measured, the finished ones lie in
+        `UNFINISHED`, and what was asked with other settings than the suite's own goes to `QUICK_RESULTS`.
+
+        Raises:
+            InputError: no contender was measured, and none has failed.
         """
         quick = arguments.quick
         values = {one.key: one.value(arguments, quick=quick) for one in self.settings}
+        is_whole = not quick and all(one.free or values[one.key] == one.default for one in self.settings)
         unfinished = (arguments.results or QUICK_RESULTS) / UNFINISHED
         started = time.perf_counter()
         cases: list[Case] = []
@@ -101,7 +122,10 @@ class Suite:
                     f"{self.name} stopped: what it has measured is in {unfinished}", highlight=False, soft_wrap=True
                 )
             raise
-        path = write_result(self.name, cases, quick=quick, folder=arguments.results)
+        if not any(case.contenders or case.failed for case in cases):
+            raise InputError(f"nothing of {self.name} was asked for: `{PROG} {self.name} --help` shows what there is")
+        folder = arguments.results or (RESULTS if is_whole else QUICK_RESULTS)
+        path = write_result(self.name, cases, quick=quick, folder=folder)
         (unfinished / path.name).unlink(missing_ok=True)
         with suppress(OSError):  # another suite's part may be there
             unfinished.rmdir()
@@ -133,9 +157,12 @@ class Suite:
         )
 
     def _run(self, arguments: argparse.Namespace) -> None:
-        asked = [of for name, of in self.instead.items() if getattr(arguments, name)]
-        for other in asked:
-            other.by_default(quick=arguments.quick, results=arguments.results)
+        asked = [name for name in self.instead if getattr(arguments, name)]
+        given = [f"--{one.name}" for one in self.settings if getattr(arguments, one.key) is not None]
+        if asked and given:
+            raise InputError(f"--{asked[0]} runs another suite with its own settings: leave {', '.join(given)} away")
+        for name in asked:
+            self.instead[name].by_default(quick=arguments.quick, results=arguments.results)
         if not asked:
             self.measure(arguments)
 

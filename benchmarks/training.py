@@ -21,7 +21,7 @@ from benchmarks.images import SIZE_PX, bench_records
 from benchmarks.peak import peak_flops
 from benchmarks.schema import Axis, Case, Role
 from benchmarks.steps import PHASES, Steps, run_epoch, split
-from benchmarks.suite import Setting, Suite, run_alone
+from benchmarks.suite import Setting, Suite, positive, run_alone
 from benchmarks.watch import ON_GPU, Measures
 from fastfer.cli.verbs import words
 from fastfer.config import TrainConfig
@@ -190,17 +190,17 @@ SUITE: Final = Suite(
     "training",
     "Images per second of training, beside a DataLoader and one batch replayed; where a step's time goes.",
     (
-        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders")),
-        Setting("images", "how many", int, 8000, 1000),
+        Setting("data", "folder of the images, made if missing", Path, Path("data/bench/loaders"), free=True),
+        Setting("images", "how many", positive, 8000, 1000),
         Setting("archs", "architectures", words, tuple(ARCHITECTURES), ("resnet10t", "test_efficientnet")),
         Setting("precisions", "of make train", words, precisions_here(), ("32",)),
-        Setting("compiled", "those compiled too, in the last precision (a pattern, - for none)", str, "-"),
+        Setting("compiled", "those compiled too, in the last precision (a pattern, - for none)", str, "-", free=True),
         Setting("loader", "fastfer's, as of make train", str, "resident"),
-        Setting("size", "image size in px", int, SIZE_PX, 112),
-        Setting("batch", "images of a step", int, BATCH),
-        Setting("workers", "threads or processes that load", int, CORES),
-        Setting("steps", "steps of a turn", int, STEPS),
-        Setting("repeats", "turns of each", int, 3, 2),
+        Setting("size", "image size in px", positive, SIZE_PX, 112),
+        Setting("batch", "images of a step", positive, BATCH),
+        Setting("workers", "threads or processes that load", positive, CORES),
+        Setting("steps", "steps of a turn", positive, STEPS),
+        Setting("repeats", "turns of each", positive, 3, 2, free=True),
     ),
     ("python -m benchmarks training --archs resnet", "python -m benchmarks training --precisions 32 --steps 6"),
     _run,

@@ -99,18 +99,18 @@ class BuildError(Exception):
     """An environment cannot be made; says why in one line."""
 
 
-def python_of(name: str, root: Path = ROOT) -> Path:
+def python_of(name: str) -> Path:
     """The interpreter of environment `name`, there or not."""
-    return root / name / "bin" / "python"
+    return ROOT / name / "bin" / "python"
 
 
-def is_ready(name: str, root: Path = ROOT) -> bool:
+def is_ready(name: str) -> bool:
     """Whether the environment was made to its end, from the table's entry as it stands."""
-    stamp = root / name / STAMP
+    stamp = ROOT / name / STAMP
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == ENVIRONMENTS[name].digest()
 
 
-def make(name: str, root: Path = ROOT) -> None:
+def make(name: str) -> None:
     """Make one environment anew; its stamp is written last.
 
     Raises:
@@ -119,13 +119,13 @@ def make(name: str, root: Path = ROOT) -> None:
     environment = ENVIRONMENTS[name]
     uv = _uv()
     _install_debian(environment.debian)
-    root.mkdir(parents=True, exist_ok=True)
-    _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(root / name)])
-    install = [uv, "pip", "install", "--quiet", "--python", str(python_of(name, root))]
+    ROOT.mkdir(parents=True, exist_ok=True)
+    _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(ROOT / name)])
+    install = [uv, "pip", "install", "--quiet", "--python", str(python_of(name))]
     _run([*install, *environment.packages])
     if environment.built:
         _run([*install, "--no-build-isolation", "--no-deps", *environment.built])
-    (root / name / STAMP).write_text(environment.digest(), encoding="utf-8")
+    (ROOT / name / STAMP).write_text(environment.digest(), encoding="utf-8")
 
 
 def _uv() -> str:

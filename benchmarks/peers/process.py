@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from benchmarks.peers.environments import ROOT, is_ready, python_of
+from benchmarks.peers.environments import is_ready, python_of
 
 REPOSITORY: Final = Path(__file__).parents[2]
 OWN: Final = "own"
@@ -29,6 +29,8 @@ LAST_WORDS_WITHIN_S: Final = 2.0
 """It closes its output before it says why it fails."""
 POLL_S: Final = 0.02
 TAIL_LINES: Final = 15
+COMPILED: Final = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+"""Where torch keeps what it has compiled: nobody's first epoch shall find what another one left there."""
 ENVIRONMENT: Final = {"HF_HUB_OFFLINE": "1", "NO_ALBUMENTATIONS_UPDATE": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -45,22 +47,21 @@ class PeerProcess:
         PeerError: on entry or from any call, when the process is not well.
     """
 
-    def __init__(
-        self, title: str, module: str, environment: str, options: Sequence[str], *, environments: Path = ROOT
-    ) -> None:
+    def __init__(self, title: str, module: str, environment: str, options: Sequence[str]) -> None:
         self.title, self.ready = title, dict[str, str]()
-        self._environment, self._environments = environment, environments
-        python = sys.executable if environment == OWN else str(python_of(environment, environments))
+        self._environment = environment
+        python = sys.executable if environment == OWN else str(python_of(environment))
         self._command = [python, "-m", f"benchmarks.peers.{module}", *options]
 
     def __enter__(self) -> Self:
-        if self._environment != OWN and not is_ready(self._environment, self._environments):
+        if self._environment != OWN and not is_ready(self._environment):
             raise PeerError(f"the environment {self._environment} is not there: make peers")
         self._said: IO[bytes] = tempfile.TemporaryFile()
+        self._compiled = tempfile.TemporaryDirectory(prefix="compiled-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
             self._command,
             cwd=REPOSITORY,
-            env=os.environ | ENVIRONMENT,
+            env=os.environ | ENVIRONMENT | dict.fromkeys(COMPILED, self._compiled.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -135,6 +136,7 @@ class PeerProcess:
                 time.sleep(POLL_S)
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._compiled.cleanup()
         for pipe in (self._process.stdin, self._process.stdout, self._said):
             if pipe is not None:
                 with suppress(OSError):

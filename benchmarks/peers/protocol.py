@@ -2,9 +2,10 @@
 
 A rival is run as `python -m benchmarks.peers.<name> --source DIR --work DIR ...` from the repository's root. It makes
 its own copy of the data once, prints one JSON line (`ready`: versions), and answers each line on its input with one
-JSON line: `check N` walks through epoch N and says what was delivered; `epochs N K` only runs K epochs from N on, timed
-as one; `quit` or the end of the input ends it. Errors are on stderr, with a non-zero exit. Batches are handed over on
-the device that was asked for; those that a contender leaves on the host are brought there here.
+JSON line: `check N` walks through epoch N and says what was delivered; `turn N MS` only runs epochs from N on, timed as
+one, until so many milliseconds have passed; `quit` or the end of the input ends it. Errors are on stderr, with a
+non-zero exit. Batches are handed over on the device that was asked for; those that a contender leaves on the host are
+brought there here.
 
 Only numpy and the standard library, and torch for a GPU alone: this module runs in every environment, and so knows our
 records by their files.
@@ -253,47 +254,41 @@ def _say(out: TextIO, answer: Mapping[str, Any]) -> None:
     out.flush()
 
 
-def _epochs(contender: Contender, first: int, count: int) -> dict[str, Any]:
-    """Epochs one after the other, timed from the request for the first batch to the last one's end.
+def _turn(contender: Contender, first: int, least_ms: int) -> dict[str, Any]:
+    """Epochs one after the other, one at least, timed from the request for the first batch to the last one's end.
 
     Between short epochs there is no pause in which caches and processors cool down.
     """
     cpu_before = tree_cpu_seconds(os.getpid())
     started = time.perf_counter()
-    images = 0
-    for number in range(first, first + count):
+    images, number = 0, first
+    while number == first or time.perf_counter() - started < least_ms / 1000:
         if contender.whole is None:
             images += sum(len(batch[0]) for batch in contender.batches(number))
         else:
             images += contender.whole(number)
+        number += 1
     contender.wait()
     seconds = time.perf_counter() - started
     cpu_seconds = tree_cpu_seconds(os.getpid()) - cpu_before
-    return {"images": images, "seconds": seconds, "cpu_seconds": cpu_seconds}
+    return {"epochs": number - first, "images": images, "seconds": seconds, "cpu_seconds": cpu_seconds}
 
 
 def _check(contender: Contender, number: int) -> dict[str, Any]:
-    """One epoch, looked at: images, how many are distinct, their mean in 0..1, labels, and a digest of the order."""
-    total, images, order = 0.0, 0, 0
+    """One epoch, looked at: images, how many are distinct, their mean in 0..1, a batch's shape and type, labels."""
+    total, images = 0.0, 0
     distinct: set[int] = set()
     labels: list[int] = []
     first: dict[str, Any] = {}
     for batch, batch_labels in contender.batches(number):
         pixels = _on_host(batch)
-        first = first or {
-            "shape": list(pixels.shape),
-            "dtype": str(pixels.dtype),
-            "contiguous": pixels.flags.c_contiguous,
-        }
+        first = first or {"shape": list(pixels.shape), "dtype": str(pixels.dtype)}
         total += float(pixels.mean(dtype=np.float64)) * len(pixels) / (255 if pixels.dtype == np.uint8 else 1)
         images += len(pixels)
-        for image in pixels:
-            digest = zlib.crc32(image.tobytes())
-            distinct.add(digest)
-            order = zlib.crc32(digest.to_bytes(4, "little"), order)
+        distinct.update(zlib.crc32(image.tobytes()) for image in pixels)
         if batch_labels is not None:
             labels += _on_host(batch_labels).ravel().tolist()
-    found = {"images": images, "distinct": len(distinct), "mean": total / images, "order": order}
+    found = {"images": images, "distinct": len(distinct), "mean": total / images}
     return found | first | {"labels": np.bincount(labels).tolist() if labels else None}
 
 
@@ -302,7 +297,7 @@ def _on_host(values: Any) -> NDArray[Any]:
     return np.asarray(values.cpu() if hasattr(values, "cpu") else values)
 
 
-COMMANDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"check": _check, "epochs": _epochs}
+COMMANDS: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {"check": _check, "turn": _turn}
 
 
 def _tree(root: int) -> list[int]:

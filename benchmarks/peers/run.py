@@ -1,8 +1,9 @@
 """The host's side: which rivals there are, and one of them as a running process that answers.
 
 with Peer(CONTENDERS["FFCV, raw"], "decode", source=records, work=Path(".peers/work")) as peer:
-    peer.check()
-    rates = [one["images"] / one["seconds"] for one in map(peer.epoch, range(4))]
+    delivered = peer.check(0)
+    turn = peer.turn(1, least_s=1.0)
+    rate = turn["images"] / turn["seconds"]
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.peers.environments import ROOT
 from benchmarks.peers.process import OWN, PeerProcess
 from benchmarks.peers.protocol import Mode
 
@@ -85,7 +85,6 @@ class Peer(PeerProcess):
         workers: int = 2,
         split: str = "train",
         device: str = "cpu",
-        environments: Path = ROOT,
     ) -> None:
         if mode not in rival.modes:
             raise ValueError(f"{rival.module} {rival.format} has no mode {mode}")
@@ -95,12 +94,16 @@ class Peer(PeerProcess):
         }  # fmt: skip
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         title = f"{rival.module} {rival.format}"
-        super().__init__(title, rival.module, rival.environment, words, environments=environments)
+        super().__init__(title, rival.module, rival.environment, words)
 
     def check(self, epoch: int = 0) -> dict[str, Any]:
-        """Walk through an epoch: images, distinct, mean in 0..1, order, shape, dtype, contiguous, labels."""
+        """Walk through an epoch: images, distinct, mean in 0..1, shape, dtype, labels (images of each, or None)."""
         return self.ask(f"check {epoch}")
 
-    def epochs(self, first: int, count: int) -> dict[str, Any]:
-        """Run `count` epochs from `first` on, timed as one: images, seconds, cpu_seconds."""
-        return self.ask(f"epochs {first} {count}")
+    def turn(self, first: int, *, least_s: float) -> dict[str, Any]:
+        """Run whole epochs from `first` on, one at least, until so long has passed, timed as one.
+
+        Returns:
+            epochs, images, seconds, cpu_seconds.
+        """
+        return self.ask(f"turn {first} {round(1000 * least_s)}")

@@ -16,7 +16,7 @@ UNITS: Final = {"images": "Images/s", "faces": "Faces/s", "copies": "Copies/s"}
 """Headings of the rates."""
 
 
-def summary_table(found: Sequence[Found], _: Locale, name: str = "performance-summary") -> Table:
+def summary_table(found: Sequence[Found], _: Locale) -> Table:
     """A row for each case that has ours: its rate, beside the fastest peer and what binds it; curves are left out."""
     columns = (
         Column(key="case", title=_("Measured")),
@@ -37,7 +37,8 @@ def summary_table(found: Sequence[Found], _: Locale, name: str = "performance-su
         for case in group.cases
         if case.ours in case.contenders
     ]
-    return Table(name=name, title=_("Ours beside the fastest peer and the limit"), columns=columns, records=records)
+    title = _("Ours beside the fastest peer and the limit")
+    return Table(name="performance-summary", title=title, columns=columns, records=records)
 
 
 def _summary(found: Found, case: Case, _: Locale) -> Record:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import psutil
@@ -13,8 +14,8 @@ import pytest
 
 from benchmarks import __main__ as program
 from benchmarks import augment, balance, loaders, scaling, training
-from benchmarks.contest import contest, role_of, settle
-from benchmarks.harness import Measured
+from benchmarks.contest import contest, refuse_other_images, role_of, settle
+from benchmarks.harness import QUICK_RESULTS, RESULTS, Measured
 from benchmarks.images import SHARD_ROWS, make_records
 from benchmarks.peers.environments import is_ready
 from benchmarks.peers.protocol import tree_cpu_seconds
@@ -22,7 +23,7 @@ from benchmarks.peers.run import CONTENDERS, OWN, Peer, Rival
 from benchmarks.processes import ProgramError, run_program
 from benchmarks.schema import Axis, Case, read_result
 from benchmarks.stages import CURVES, Place, stage_case
-from benchmarks.suite import Suite, numbers, run_alone
+from benchmarks.suite import Setting, Suite, numbers, run_alone
 from benchmarks.watch import measures_of
 from pipelines.probe import GpuReading, Reading
 
@@ -77,23 +78,82 @@ def test_a_contest_names_who_cannot_start_or_delivers_other_images(few: Path, tm
     assert measures["gpu_memory_mib"] is None
 
 
-def test_a_turn_is_as_long_for_a_contender_whose_first_epoch_was_slow(
+def test_a_contest_leaves_out_who_delivers_other_images(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has compiled something, say; one short epoch would tell what the others have left in the caches."""
-    epochs = Peer.epochs
+    check = Peer.check
 
-    def slow_at_first(peer: Peer, first: int, count: int) -> dict[str, float]:
-        return epochs(peer, first, count) | ({} if first else {"seconds": 9.0})
+    def one_image_again_and_again(peer: Peer, epoch: int = 0) -> dict[str, Any]:
+        return check(peer, epoch) | ({"distinct": 1} if peer.title == "ours reference" else {})
 
-    monkeypatch.setattr(Peer, "epochs", slow_at_first)
+    monkeypatch.setattr(Peer, "check", one_image_again_and_again)
+    table = {f"fastfer, {kind}": Rival("ours", kind, OWN) for kind in ("resident", "reference")}
     case = contest(
-        {"fastfer, resident": Rival("ours", "resident", OWN)}, "decode", title="made", how="by a test",
+        table, "decode", title="made", how="by a test",
         ours="fastfer, resident", source=few, work=tmp_path, repeats=1, batch=16,
     )  # fmt: skip
+    assert list(case.contenders) == ["fastfer, resident"]
+    assert case.failed == {"fastfer, reference": "fastfer, reference delivers 1 different images, not 48"}
     entry = case.contenders["fastfer, resident"]
-    assert entry.measures["first_epoch_s"] == 9
-    assert entry.items > 20 * case.settings["images"]
+    assert entry.items == case.settings["images"] == 48
+
+
+DELIVERED: Final[dict[str, Any]] = {
+    "images": 4000, "distinct": 4000, "mean": 0.5, "shape": [64, 1, 224, 224], "dtype": "uint8", "labels": [3000, 1000],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"images": 3999}, "images 3999, not 4000"),
+        ({"distinct": 3995}, "3995 different images, not 4000"),
+        ({"mean": 0.51}, "mean pixel of it is 0.5100, not 0.5000"),
+        ({"shape": [64, 3, 224, 224]}, "shape .64, 3, 224, 224., not"),
+        ({"dtype": "float32"}, "dtype float32, not uint8"),
+        ({"labels": [1000, 3000]}, "other labels: .1000, 3000. of each"),
+    ],
+)
+def test_what_makes_images_others(other: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        refuse_other_images("it", DELIVERED | other, DELIVERED, "decode")
+
+
+@pytest.mark.parametrize("alike", [{}, {"distinct": 3999}, {"mean": 0.502}, {"labels": None}])
+def test_what_does_not(alike: dict[str, Any]) -> None:
+    refuse_other_images("it", DELIVERED | alike, DELIVERED, "decode")
+    refuse_other_images("it", DELIVERED, DELIVERED | alike, "decode")
+
+
+def test_a_turn_lasts_as_long_as_asked_and_one_epoch_at_least(few: Path, tmp_path: Path) -> None:
+    with Peer(Rival("ours", "resident", OWN), "decode", source=few, work=tmp_path) as peer:
+        assert peer.turn(0, least_s=0)["epochs"] == 1
+        turn = peer.turn(1, least_s=0.3)
+    assert turn["seconds"] >= 0.3
+    assert turn["images"] == 48 * turn["epochs"] > 48
+
+
+@pytest.mark.skipif(not is_ready("limits"), reason="make peers NAMES=limits makes its environment")
+def test_the_limits_handle_the_images_that_they_are_limits_of(few: Path, tmp_path: Path) -> None:
+    """As a contest sees to for all: each ratio to a limit stands on it."""
+    names = [name for name in CONTENDERS if name.startswith("limit: ")]
+    delivered: dict[str, dict[str, Any]] = {}
+    for name in ("fastfer, resident", *names):
+        with Peer(CONTENDERS[name], "decode", source=few, work=tmp_path, batch=16) as peer:
+            delivered[name] = peer.check(0)
+            assert peer.turn(1, least_s=0)["images"] == 48
+    for name in names:
+        refuse_other_images(name, delivered[name], delivered["fastfer, resident"], "decode")
+
+
+def test_nobody_finds_what_another_one_has_compiled(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "mine"))
+    folders = set()
+    for _ in range(2):
+        with Peer(Rival("ours", "resident", OWN), "decode", source=few, work=tmp_path) as peer:
+            folders.add(psutil.Process(peer.pid).environ()["TORCHINDUCTOR_CACHE_DIR"])
+    assert len(folders) == 2
+    assert not [folder for folder in folders if Path(folder).exists()]
 
 
 def test_peers_that_are_told_to_quit_end_before_their_contexts(few: Path, tmp_path: Path) -> None:
@@ -182,10 +242,13 @@ def a_case(_settings: argparse.Namespace) -> Iterator[Case]:
     "words",
     [
         ["training", "--bogus", "1"],
-        ["training", "--archs", "no_such_network"],
+        ["training", "--images", "48", "--archs", "no_such_network"],
         ["inference", "--archs", "no_such_network"],
-        ["training", "--precisions", "64"],
+        ["training", "--images", "48", "--precisions", "64"],
         ["augment", "--batches", "0"],
+        ["augment", "--repeats", "0"],
+        ["check", "--images", "0"],
+        ["augment", "--images", "48", "--batches", "16", "--only", "nobody"],
         ["nothing"],
         ["faces", "--quick", "2"],
         [],
@@ -194,13 +257,22 @@ def a_case(_settings: argparse.Namespace) -> Iterator[Case]:
 def test_wrong_use_ends_with_2(
     words: list[str], few: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if words and words[0] == "training":
-        words = [*words, "--data", str(few.parents[1]), "--images", "48"]
+    if words and words[0] in {"training", "augment"}:
+        words = [*words, "--data", str(few.parents[1])]
     monkeypatch.setattr(sys, "argv", ["benchmarks", *words])
     with pytest.raises(SystemExit) as ended:
         program.main()
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_settings_of_a_suite_that_does_not_run_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["loaders", "--ceiling", "1", "--repeats", "5"])
+    with pytest.raises(SystemExit):
+        run_alone(loaders.SUITE)
+    assert "--ceiling runs another suite with its own settings: leave --repeats away" in capsys.readouterr().err
 
 
 def test_loaders_with_ceiling_is_the_training_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -223,6 +295,21 @@ def test_all_goes_on_after_a_suite_that_fails(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(SystemExit, match="these suites failed: bad"):
         program.main()
     assert [read_result(path).suite for path in tmp_path.iterdir()] == ["good"]
+
+
+def test_what_was_asked_otherwise_does_not_replace_the_evidence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """More turns may: a result tells how many there were."""
+    monkeypatch.chdir(tmp_path)
+    settings = (Setting("only", "", str, "*"), Setting("repeats", "", int, 3, 1, free=True))
+    suite = Suite("made", "", settings, (), a_case)
+
+    def measured(*, quick: bool = False, only: str | None = None, repeats: int | None = None) -> Path:
+        return suite.measure(argparse.Namespace(quick=quick, results=None, only=only, repeats=repeats)).parent
+
+    assert [measured(), measured(repeats=5), measured(only="*")] == [RESULTS] * 3
+    assert [measured(quick=True), measured(only="us")] == [QUICK_RESULTS] * 2
 
 
 def test_a_suite_that_is_stopped_leaves_what_it_has_measured_and_the_old_result(tmp_path: Path) -> None:
