@@ -48,13 +48,12 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
     if into == Path.cwd() or (into.exists() and (not into.is_dir() or any(into.iterdir()))):
         raise InputError(f"{into} is there already: choose another INTO=")
     refuse_damaged(shards / dataset / variant, info, track=track)
-    total = sum(shard.samples for shard in info.shards)
     with (
         replacing(into, over=False) as folder,
-        track(f"Exporting {dataset} {variant}", total=total, unit="faces") as advance,
+        track(f"Exporting {dataset} {variant}", total=info.samples(), unit="faces") as advance,
     ):
         EXPORTS[to](shards / dataset / variant, info, folder, advance)
-    return total
+    return info.samples()
 
 
 def _samples(source: Path, info: DatasetInfo, shard: str, advance: Advance) -> Iterator[Sample]:
@@ -102,7 +101,7 @@ def _to_beton(source: Path, info: DatasetInfo, folder: Path, advance: Advance) -
     from pipelines.loaders.ffcv import write_beton  # imports torch: --help must not wait
 
     for split in SPLITS:
-        if any(shard.samples for shard in info.split_shards(split)):
+        if info.samples(split):
             advance(write_beton(folder / f"{split}.beton", source, info, split))
 
 

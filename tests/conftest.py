@@ -1,10 +1,13 @@
 """What several tests need: small records of generated images, made once a session."""
 
+import json
 import os
 import subprocess
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network for weights
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test has a process on each core; torch looks when it is imported
@@ -15,8 +18,8 @@ import polars as pl
 import pytest
 import torch
 
-from pipelines.loaders import LOADERS, Loader
-from pipelines.records import Sample, describe, encode_jpeg, write_info, write_shard
+from pipelines.loaders import LOADERS, Batch, Loader
+from pipelines.records import Sample, ShardReader, describe, encode_jpeg, sha256, tar_path, write_info, write_shard
 from tests.browser import browser as browser
 from tests.browser import open_page as open_page
 
@@ -40,8 +43,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs a CUDA device and pytest -m gpu")
 
 
-def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 10, size_px: int = 32) -> Path:
-    """A small finished variant: smooth random images, labels in turn, a dropped row after every seventh."""
+def make_records(
+    folder: Path,
+    *,
+    per_split: dict[str, int],
+    shard_rows: int = 10,
+    size_px: int = 32,
+    labels: Sequence[int] = range(len(CLASSES)),
+) -> Path:
+    """A small finished variant: smooth random images, `labels` in turn, a dropped row after every seventh."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(5)
     rows: list[dict[str, object]] = []
@@ -52,10 +62,10 @@ def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 1
             samples = []
             for position in range(min(shard_rows, count - first)):
                 if len(rows) % 8 == 7:
-                    rows.append(_row(len(rows), split, None))
+                    rows.append(_row(len(rows), labels, split, None))
                 coarse = rng.integers(0, 255, (4, 4), dtype=np.uint8)
                 jpeg = encode_jpeg(cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC))
-                row = _row(len(rows), split, (name, position))
+                row = _row(len(rows), labels, split, (name, position))
                 samples.append(Sample(str(row["key"]), jpeg, int(str(row["label"])), len(rows), {"note": "made"}))
                 rows.append(row)
             shards.append(write_shard(folder, name, split, samples))
@@ -74,17 +84,67 @@ def make_records(folder: Path, *, per_split: dict[str, int], shard_rows: int = 1
     return folder
 
 
-def _row(row: int, split: str, place: tuple[str, int] | None) -> dict[str, object]:
+def _row(row: int, labels: Sequence[int], split: str, place: tuple[str, int] | None) -> dict[str, object]:
     return {
         "row": row,
         "key": f"key_{row:04d}",
-        "label": row % len(CLASSES),
+        "label": labels[row % len(labels)],
         "split": split,
         "status": "kept" if place else "dropped",
         "reason": None if place else "made so",
         "shard": place[0] if place else None,
         "position": place[1] if place else None,
     }
+
+
+def overwrite(folder: Path, shard: str, position: int, **members: bytes) -> None:
+    """Other bytes in place of a sample's members, zeros behind them, and the checksum of that stated: as if written so.
+
+    Only who looks at the sample itself can tell.
+    """
+    tar = tar_path(folder, shard)
+    spans = ShardReader(folder, shard).spans
+    with tar.open("r+b") as file:
+        for member, data in members.items():
+            offset, size = spans[member][position].tolist()
+            assert len(data) <= size
+            file.seek(offset)
+            file.write(data.ljust(size, b"\0"))
+
+    def say_so(stated: dict[str, Any]) -> None:
+        for one in stated["shards"]:
+            if one["name"] == shard:
+                one["tar_sha256"] = sha256(tar)
+
+    restate(folder, say_so)
+
+
+def restate(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Another `dataset.json`."""
+    path = folder / "dataset.json"
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    change(stated)
+    path.write_text(json.dumps(stated), encoding="utf-8")
+
+
+def assert_same_tail(opened: Callable[[], Loader], *, epoch: int) -> None:
+    """A loader that is opened anew after any batch of the epoch goes on with the very batches that were left."""
+    whole = _batches(opened, epoch, 0)
+    for consumed in range(len(whole) + 1):
+        for again, first in zip(_batches(opened, epoch, consumed), whole[consumed:], strict=True):
+            assert torch.equal(again.img_BCHW, first.img_BCHW)
+            assert again.label_B.tolist() == first.label_B.tolist()
+            assert again.rows_B.tolist() == again.host_rows_B.tolist() == first.host_rows_B.tolist()
+            assert again.draw_keys_B.tolist() == first.draw_keys_B.tolist()
+            assert again.state == first.state
+
+
+def _batches(opened: Callable[[], Loader], epoch: int, consumed: int) -> list[Batch]:
+    with opened() as loader:
+        loader.set_epoch(epoch, consumed=consumed)
+        found = list(loader)
+        assert len(found) == len(loader) - consumed
+        return found
 
 
 def assert_alike(ours: Loader, plain: Loader, *, epoch: int, consumed: int = 0, taken: int | None = None) -> None:

@@ -70,7 +70,7 @@ def scenes_of(
         known = read_table(path)
         if known.schema == SCENE_SCHEMA:
             return known
-    except (OSError, InputError):
+    except InputError:
         pass
     scenes = pl.DataFrame(list(_searched(root, images, detector, device, track)), schema=SCENE_SCHEMA)
     make_folder(folder)

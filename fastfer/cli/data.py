@@ -87,13 +87,13 @@ def has_driver() -> bool:
 def _verify(arguments: argparse.Namespace) -> None:
     info = open_records(arguments.out, arguments.dataset, arguments.variant)
     folder = arguments.out / arguments.dataset / arguments.variant
-    with track(f"Verifying {folder}", total=sum(shard.samples for shard in info.shards), unit="faces") as advance:
+    with track(f"Verifying {folder}", total=info.samples(), unit="faces") as advance:
         faults = find_faults(folder, advance)
     for fault in faults:
         say(fault)
     if faults:
         raise InputError(f"{folder} has {len(faults)} fault(s): remove it and make the records again")
-    say(f"{folder} is sound: {len(info.shards)} shards, {sum(shard.samples for shard in info.shards)} faces")
+    say(f"{folder} is sound: {len(info.shards)} shards, {info.samples()} faces")
 
 
 def _balance(arguments: argparse.Namespace) -> None:

@@ -82,7 +82,7 @@ def kept_rows(cache: Path, schema: pl.Schema) -> pl.DataFrame:
     """What an earlier run kept; nothing if there is no such file, or it is damaged or of another version."""
     try:
         known = read_table(cache)
-    except (OSError, InputError):
+    except InputError:
         return schema.to_frame()
     return known if known.schema == schema else schema.to_frame()
 

@@ -20,9 +20,8 @@ MIB: Final = 2**20
 def summary_of(info: DatasetInfo) -> dict[str, Any]:
     """What is known of a variant, by name, ready to show."""
     size = sum(shard.tar_bytes for shard in info.shards)
-    samples = sum(shard.samples for shard in info.shards)
     return {
-        "faces": f"{samples:,} in {len(info.shards)} shards, {size / MIB:,.1f} MiB",
+        "faces": f"{info.samples():,} in {len(info.shards)} shards, {size / MIB:,.1f} MiB",
         "images": f"{info.size_px} x {info.size_px} px, {'gray' if info.channels == 1 else 'RGB'}",
         "train mean": ", ".join(f"{value:.4f}" for value in info.pixel_mean),
         "train standard deviation": ", ".join(f"{value:.4f}" for value in info.pixel_std),

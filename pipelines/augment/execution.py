@@ -19,7 +19,7 @@ from pipelines.augment.geometry import MOVES, Floats, in_pixels
 from pipelines.augment.passes import Step, fused_steps, whole
 from pipelines.augment.plan import Plan, plans
 from pipelines.augment.policy import Policy
-from pipelines.augment.warp import WHITE, Warper
+from pipelines.augment.warp import WHITE, Warper, of_bytes
 
 FIRST_BATCH: Final = 64
 """Images that the whole policy is compiled with; for any other number, too."""
@@ -110,13 +110,16 @@ def _compiled(policy: Policy, skip: frozenset[str], backend: str) -> tuple[list[
     return steps, compiled(whole(steps), backend)
 
 
-class _InPixels(Warper):
-    """What `warp_bytes` takes: always two rows, or always three."""
+class _InPixels:
+    """The `Geometry` of `warp_bytes`: always two rows, or always three."""
 
     def __init__(self, *, divides: bool) -> None:
-        super().__init__()
         self._rows = 3 if divides else 2
 
     def matrices(self, sampling_N33: Floats, height_px: int, width_px: int) -> Floats:
-        """As `Warper.matrices`."""
+        """As `Geometry`."""
         return in_pixels(sampling_N33, height_px, width_px)[:, : self._rows]
+
+    def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, _height_px: int) -> tuple[Tensor, ...]:
+        """As `Geometry`."""
+        return matrix_NK3, *of_bytes(tone_2N)

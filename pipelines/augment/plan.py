@@ -5,7 +5,7 @@ What Python and numpy take for a batch hardly grows with it, and on a GPU all go
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,13 +15,28 @@ from torch import Tensor
 from pipelines.augment.draws import Drawn
 from pipelines.augment.geometry import MOVES, sampling_matrices
 from pipelines.augment.passes import Step
-from pipelines.augment.warp import Warper
 from pipelines.buffers import upload
 
 TONE: Final = "brightness_contrast"
 """The operation that a warp does in its own pass where it follows: a shift and a gain, then clipped."""
 LEAST: Final = 2
 """Images of a step where plans are alike: a compiler makes other code for none and for one."""
+
+
+class Geometry(Protocol):
+    """Makes what warps images of the places that they are to be sampled at."""
+
+    def matrices(self, sampling_N33: NDArray[np.float64], height_px: int, width_px: int) -> NDArray[np.float64]:
+        """What `prepared` takes, made on the host of what `sampling_matrices` gives."""
+
+    def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, height_px: int) -> tuple[Tensor, ...]:
+        """What the warp takes: tensors with a row for each image, whatever batches these come in.
+
+        Args:
+            matrix_NK3: float32, of `matrices`, on the images' device.
+            tone_2N: float32, a gain and a shift (in 0..1) for each image, after which it is clipped; 1 and 0: as it is.
+            height_px: of the images.
+        """
 
 
 class Part(NamedTuple):
@@ -43,7 +58,7 @@ def plans(
     drawn: Sequence[Drawn],
     images: int,
     like_BCHW: Tensor,
-    warper: Warper | None,
+    warper: Geometry | None,
     steps: Sequence[Step],
     *,
     alike: bool = False,

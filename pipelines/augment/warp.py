@@ -59,17 +59,12 @@ class Warper:
         self._scratch = torch.empty(0)
 
     def matrices(self, sampling_N33: Floats, _height_px: int, _width_px: int) -> Floats:
-        """What `prepared` takes, made on the host of what `sampling_matrices` gives."""
+        """As `plan.Geometry`; of two rows or three, as in `warp`."""
         return sampling_N33 if sampling_N33[:, 2, :2].any() else sampling_N33[:, :2]
 
     def prepared(self, matrix_NK3: Tensor, tone_2N: Tensor, _height_px: int) -> tuple[Tensor, ...]:
-        """What calls take: tensors with a row for each image, whatever batches these come in.
-
-        Args:
-            matrix_NK3: float32, of `matrices`, on the images' device; of two rows or three, as in `warp`.
-            tone_2N: float32, a gain and a shift (in 0..1) for each image, after which it is clipped; 1 and 0: as it is.
-        """
-        return matrix_NK3, tone_2N[0] / WHITE, tone_2N[1]
+        """As `plan.Geometry`."""
+        return matrix_NK3, *of_bytes(tone_2N)
 
     def __call__(self, img_BCHW: Tensor, prepared: Sequence[Tensor], out: Tensor) -> None:
         """Write the warped batch, as float 0..1, into `out`.
@@ -92,6 +87,11 @@ class Warper:
             # where a number belongs to a whole image.
             toned = levels.mul_(gain_B[part, None, None, None]).add_(shift_B[part, None, None, None])
             torch.clamp(warp(toned, matrix_BK3[part], scratch_3BHW=mine[:3]), 0, 1, out=out[part])
+
+
+def of_bytes(tone_2N: Tensor) -> tuple[Tensor, Tensor]:
+    """The gain and the shift of images in 0..1 for such in 0..255."""
+    return tone_2N[0] / WHITE, tone_2N[1]
 
 
 def kept(memory: Tensor, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

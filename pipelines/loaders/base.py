@@ -171,14 +171,6 @@ class Loader(ABC):
         """Images of its largest batch."""
         return min(self.config.batch, self._share.samples)
 
-    def refuse_damaged(self) -> None:
-        """Check the files of the split once more, as `config.verify` says.
-
-        Raises:
-            InputError: one of them is not as it was written; names it.
-        """
-        refuse_damaged(self.config.variant, self.info, self.config.split, full=self.config.verify == "full")
-
     def __iter__(self) -> Iterator[Batch]:
         """Batches of the epoch that was set; they all come from one source, and so end where another iteration begins.
 
@@ -219,7 +211,7 @@ def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
             in an object store, or the split (or this rank's part) has no samples.
     """
     info = read_variant(config)
-    refuse_damaged(config.variant, info, config.split, full=config.verify == "full", track=track)
+    refuse_changed(config, info, track)
     kind = choose_loader(config)[0] if config.kind == "auto" else config.kind
     if kind == "resident":
         from pipelines.loaders.resident import ResidentLoader
@@ -249,12 +241,23 @@ def read_variant(config: LoaderConfig) -> DatasetInfo:
             f"{config.variant} is not on this machine: copy the folder to a disk to train and test from it"
         )
     info = read_info(config.variant)
-    samples = sum(shard.samples for shard in info.split_shards(config.split))
+    samples = info.samples(config.split)
     if samples < config.world_size:
+        what = "nothing of its dataset could be kept there" if not samples else "start fewer of them"
         raise InputError(
-            f"the {config.split} split of {config.variant} has {samples} samples for {config.world_size} rank(s)"
+            f"the {config.split} split of {config.variant} has {samples} samples for {config.world_size} process(es): "
+            f"{what}"
         )
     return info
+
+
+def refuse_changed(config: LoaderConfig, info: DatasetInfo, track: Track = untracked) -> None:
+    """Check the files of the split, once more or for the first time, as `config.verify` says.
+
+    Raises:
+        InputError: one of them is not as it was written; names it.
+    """
+    refuse_damaged(config.variant, info, config.split, full=config.verify == "full", track=track)
 
 
 def choose_loader(*configs: LoaderConfig) -> tuple[str, str]:
@@ -285,8 +288,7 @@ class Share:
     @classmethod
     def of(cls, config: LoaderConfig, info: DatasetInfo) -> Self:
         """This rank's part of the split that `config` names."""
-        samples = sum(shard.samples for shard in info.split_shards(config.split))
-        return cls.of_samples(config, samples)
+        return cls.of_samples(config, info.samples(config.split))
 
     @classmethod
     def of_samples(cls, config: LoaderConfig, samples: int) -> Self:

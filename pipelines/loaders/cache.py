@@ -108,8 +108,7 @@ def decoded_split(config: LoaderConfig, info: DatasetInfo, track: Track) -> Deco
 
 
 def _shape(info: DatasetInfo, split: str) -> tuple[int, int, int, int]:
-    samples = sum(shard.samples for shard in info.split_shards(split))
-    return samples, info.channels, info.size_px, info.size_px
+    return info.samples(split), info.channels, info.size_px, info.size_px
 
 
 def _is_whole(path: Path, *, full: bool) -> bool:
@@ -150,9 +149,9 @@ def _decode_into(path: Path, config: LoaderConfig, info: DatasetInfo, track: Tra
 
 def _decode_all(file: int, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
     """Decode in threads (OpenCV lets Python go on) and write each part to its place."""
-    total = sum(shard.samples for shard in info.split_shards(config.split))
+    title, total = f"Decoding {info.dataset} {info.variant} {config.split}", info.samples(config.split)
     with (
-        track(f"Decoding {info.dataset} {info.variant} {config.split}", total=total, unit="images") as advance,
+        track(title, total=total, unit="images") as advance,
         ThreadPoolExecutor(max(1, config.workers)) as pool,
     ):
         try:

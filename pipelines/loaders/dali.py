@@ -25,7 +25,7 @@ from pipelines.augment.draws import draw
 from pipelines.augment.geometry import in_pixels, sampling_matrices
 from pipelines.augment.policy import DRAWN_BY_DALI, Policy
 from pipelines.buffers import current_stream, upload
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Pass, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Pass, Share, epoch_order, refuse_changed
 from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
 IMAGES_AT_ONCE: Final = 768
@@ -83,7 +83,7 @@ class DaliLoader(Loader):
 
     def _epoch(self) -> Iterator[Batch]:
         epoch, consumed = self._state.epoch, self._state.batches
-        self.refuse_damaged()  # something may have changed since the last epoch
+        refuse_changed(self.config, self.info)  # something may have changed since the last epoch
         self._forget()  # what an iteration that was left in the middle had asked for
         runs = list(self._runs(epoch, consumed))
         coming = iter(runs)

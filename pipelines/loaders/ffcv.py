@@ -55,7 +55,7 @@ class FfcvLoader(Loader):
             write=lambda temporary: write_beton(temporary, config.variant, info, config.split),
         )
         number = [IntDecoder(), ToTensor()]
-        self._samples = sum(shard.samples for shard in info.split_shards(config.split))
+        self._samples = info.samples(config.split)
         self._ffcv: Any = Ffcv(
             str(path),
             batch_size=self.most_images,

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order, refuse_changed
 from pipelines.records import DatasetInfo, SplitReader, refuse_undecodable
 
 
@@ -48,7 +48,7 @@ class ReferenceLoader(Loader):
 
     def _epoch(self) -> Iterator[Batch]:
         config, state = self.config, self._state
-        self.refuse_damaged()  # something may have changed since the last epoch
+        refuse_changed(self.config, self.info)  # something may have changed since the last epoch
         if self._loader is None:
             raise ValueError("the loader is closed")
         order = epoch_order(config, self._share, len(self._images), state.epoch).tolist()

@@ -85,6 +85,10 @@ class DatasetInfo:
         """The shards of one split, in order."""
         return [shard for shard in self.shards if shard.split == split]
 
+    def samples(self, split: str | None = None) -> int:
+        """How many samples a split has, or all of them."""
+        return sum(shard.samples for shard in self.shards if split in (None, shard.split))
+
 
 def describe(
     folder: Path,

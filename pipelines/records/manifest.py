@@ -31,7 +31,7 @@ def read_manifest(folder: Path) -> pl.DataFrame:
         InputError: it is no table, or lists what no writer does.
     """
     path = folder / MANIFEST_NAME
-    manifest = read_table(path)
+    manifest = read_table(path, again=AGAIN)
     if (what := _impossible_rows(manifest)) is not None:
         raise InputError(f"{path} is damaged ({what}): {AGAIN}")
     return manifest
@@ -93,14 +93,15 @@ def write_csv(path: Path, table: pl.DataFrame) -> None:
     write_atomically(path, table.write_csv().encode())  # polars' own error does not say that a disk is full
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """Read a table that `write_table` wrote.
+def read_table(path: Path, *, again: str = "remove it, and give the command that made it again") -> pl.DataFrame:
+    """Read a table that `write_table` wrote; `again` is what to do about one that cannot be read.
 
     Raises:
-        InputError: it is none, or cut short.
+        InputError: there is none, or it is cut short.
     """
     try:
         return pl.read_parquet(io.BytesIO(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): {again}") from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} is damaged ({reason}): remove the folder and make it again") from None
+        raise InputError(f"{path} is damaged ({str(error).splitlines()[0]}): {again}") from None

@@ -57,7 +57,10 @@ class ShardReader:
     def __init__(self, folder: Path, name: str) -> None:
         self._origin = (folder, name)
         self.spans = read_index(index_path(folder, name))
-        self.mapped = _mapped(tar_path(folder, name))
+        try:
+            self.mapped = _mapped(self._tar)
+        except (OSError, ValueError) as error:  # an empty file cannot be mapped
+            raise InputError(f"{self._tar} cannot be read ({error}): {AGAIN}") from None
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str]]:
         """A copy in another process maps the file again instead of carrying its bytes."""
@@ -100,7 +103,7 @@ class ShardReader:
             fault = f"an image of {img_HWC.shape} where {expected} is stated"
         except ValueError as error:
             fault = str(error)
-        raise InputError(f"{self._tar}, sample {position} ({self.read(position).key}): {fault}")
+        raise InputError(f"{self._tar}, sample {position} ({self.read(position).key}): {fault}; {AGAIN}")
 
     def read(self, position: int) -> Sample:
         """The whole sample at `position` (0 is the first of the shard).

@@ -47,9 +47,7 @@ def refuse_damaged(
         for (path, _), is_sound in zip(stated, sound, strict=True):
             advance(1)
             if not is_sound:
-                raise InputError(
-                    f"{path} is not as it was written (its checksum differs): fastfer verify says more; {AGAIN}"
-                )
+                raise InputError(f"{_not_as_written(path)}: fastfer verify says more; {AGAIN}")
     if (fault := _other_rows(folder, info, split)) is not None:
         raise InputError(f"{fault}: {AGAIN}")
 
@@ -99,6 +97,10 @@ def is_as_written(path: Path, digest: str, *, full: bool = False) -> bool:
         return False
 
 
+def _not_as_written(path: Path) -> str:
+    return f"{path} is not as it was written ({'its checksum differs' if path.is_file() else 'it is not there'})"
+
+
 @cache
 def _sha256_of(path: Path, _size: int, _mtime_ns: int) -> str:
     return sha256(path)
@@ -117,8 +119,8 @@ def find_faults(folder: Path, advance: Callable[[int], None] = lambda _samples: 
     """
     try:
         info = read_info(folder)
-        if sha256(folder / MANIFEST_NAME) != info.manifest_sha256:
-            return [f"{folder / MANIFEST_NAME} was changed after the records were made"]
+        if not is_as_written(folder / MANIFEST_NAME, info.manifest_sha256, full=True):
+            return [_not_as_written(folder / MANIFEST_NAME)]
         kept = read_manifest(folder).filter(pl.col("status") == "kept")
     except InputError as error:
         return [str(error)]
@@ -132,8 +134,8 @@ def _shard_faults(
     folder: Path, info: DatasetInfo, shard: ShardInfo, kept: pl.DataFrame, advance: Callable[[int], None]
 ) -> Iterator[str]:
     for path, digest in _stated(folder, shard):
-        if sha256(path) != digest:
-            yield f"{path} is not as it was written (its checksum differs)"
+        if not is_as_written(path, digest, full=True):
+            yield _not_as_written(path)
             return
     rows = kept.filter(pl.col("shard") == shard.name).sort("position")
     with ShardReader(folder, shard.name) as reader:

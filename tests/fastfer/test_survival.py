@@ -264,5 +264,5 @@ def test_hostile_files_end_in_the_manifest_and_the_rest_goes_on(hostile: Path, w
         assert part in reason
     assert manifest["status"].to_list()[-6:] == ["dropped"] * 6
     assert find_faults(folder) == []
-    counts, before = (sum(shard.samples for shard in read_info(one).shards) for one in (folder, whole))
+    counts, before = (read_info(one).samples() for one in (folder, whole))
     assert counts == before

@@ -2,20 +2,27 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from pipelines.augment import DRAWN_BY_DALI, STRONG
 from pipelines.errors import InputError
-from pipelines.loaders import Batch, LoaderConfig, dali, open_joint, open_loader
-from pipelines.records import read_info, read_manifest
-from tests.conftest import make_records
+from pipelines.loaders import Batch, LoaderConfig, choose_loader, dali, open_joint, open_loader
+from pipelines.loaders.base import ROOM
+from pipelines.loaders.cache import decoded_bytes
+from pipelines.records import SPLITS, read_info, read_manifest
+from tests.conftest import assert_same_tail, make_records
 
-KINDS = ("dali", "resident", "reference")
-pytestmark = pytest.mark.parametrize("kind", KINDS)
+
+@pytest.fixture(params=["dali", "resident", "reference"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -141,15 +148,18 @@ def test_batches_tell_what_follows(records: Path, other: Path, kind: str) -> Non
 def test_starting_after_some_batches_gives_the_identical_tail(
     records: Path, other: Path, kind: str, mixture: tuple[float, ...] | None
 ) -> None:
-    configs = parts(records, other, kind)
-    whole = batches(configs, epoch=1, mixture=mixture)
-    for consumed in range(0, len(whole) + 1, 2):
-        tail = batches(configs, epoch=1, consumed=consumed, mixture=mixture)
-        assert rows(tail) == rows(whole[consumed:])
-        assert [batch.state for batch in tail] == [batch.state for batch in whole[consumed:]]
-        assert [batch.draw_keys_B.tolist() for batch in tail] == [
-            batch.draw_keys_B.tolist() for batch in whole[consumed:]
-        ]
+    assert_same_tail(partial(open_joint, parts(records, other, kind), mixture=mixture), epoch=1)
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_evaluation_over_ranks_gives_every_row_of_every_part_once(
+    records: Path, other: Path, kind: str, world_size: int
+) -> None:
+    ranks = [
+        rows(batches(parts(records, other, kind, split="test", train=False, rank=rank, world_size=world_size)))
+        for rank in range(world_size)
+    ]
+    assert sorted(row for found in ranks for row in found) == kept_rows(records, other, "test")
 
 
 def test_ranks_take_the_same_steps_and_share_no_row(records: Path, other: Path, kind: str) -> None:
@@ -183,14 +193,16 @@ def test_what_its_parts_have_drawn_the_joint_loader_says(
         assert loader.drawn == (DRAWN_BY_DALI if kind == "dali" else frozenset())
 
 
-def test_auto_is_decided_for_all_parts(records: Path, other: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "pipelines.loaders.joint.choose_loader",
-        lambda *configs: ("dali" if [config.variant for config in configs] == [records, other] else "resident", ""),
-    )
-    with open_joint(parts(records, other, "auto")) as loader:
-        assert {stream.loader.config.kind for stream in loader._streams} == {"dali"}  # type: ignore[attr-defined]
-    assert kind in KINDS
+def test_auto_is_decided_for_all_parts(
+    records: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where each has room in memory, but not both, none is decoded beforehand."""
+    configs = parts(records, other, "auto", cache=tmp_path)
+    largest = sum(decoded_bytes(read_info(records), split) for split in SPLITS)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=largest / ROOM))
+    assert [choose_loader(config)[0] for config in configs] == ["resident", "resident"]
+    assert rows(batches(configs)) == rows(batches(parts(records, other, "dali")))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_statistics_are_those_of_all_images(records: Path, other: Path, kind: str) -> None:

@@ -5,7 +5,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,22 +93,32 @@ def test_verify_full_hashes_what_was_hashed_before(records: Path, tmp_path: Path
     assert sha256(path) == before
 
 
-def _open(settings: LoaderConfig, answers: object) -> None:
-    path = decoded_split(settings, read_info(settings.variant), untracked).path
-    answers.put((sha256(path), path.stat().st_mtime_ns))  # type: ignore[attr-defined]
+def _open(settings: LoaderConfig, together: Barrier, answers: SimpleQueue[tuple[str, int]]) -> None:
+    decoded: list[int] = []
+
+    @contextmanager
+    def slowly(*_: object, **__: object) -> Iterator[Callable[[int], None]]:
+        time.sleep(1)  # until the other one has looked, too
+        yield decoded.append
+
+    together.wait(timeout=100)
+    path = decoded_split(settings, read_info(settings.variant), slowly).path
+    answers.put((sha256(path), sum(decoded)))
 
 
 def test_two_processes_at_once_decode_once(records: Path, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
+    together, answers = context.Barrier(2), context.SimpleQueue()
     settings = config(records, tmp_path, split="train")
-    processes = [context.Process(target=_open, args=(settings, answers)) for _ in range(2)]
+    processes = [context.Process(target=_open, args=(settings, together, answers), daemon=True) for _ in range(2)]
     for process in processes:
         process.start()
-    found = {answers.get(timeout=100) for _ in processes}
     for process in processes:
-        process.join()
-    assert len(found) == 1
+        process.join(timeout=100)
+    assert [process.exitcode for process in processes] == [0, 0]
+    (one, by_one), (other, by_other) = (answers.get() for _ in processes)
+    assert one == other
+    assert sorted([by_one, by_other]) == [0, 47]
 
 
 FULL_DISK = """

@@ -1,6 +1,5 @@
 """Records that somebody else made, or changed: refused in a sentence before anything is read by them."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from pipelines.records import (
     sha256,
     write_shard,
 )
+from tests.conftest import overwrite, restate
 
 Stated = dict[str, Any]
 FACE = encode_jpeg(np.full((16, 16), 90, np.uint8))
@@ -34,13 +34,6 @@ FACE = encode_jpeg(np.full((16, 16), 90, np.uint8))
 @pytest.fixture
 def copy(records: Path, tmp_path: Path) -> Path:
     return shutil.copytree(records, tmp_path / "copy")
-
-
-def restate(folder: Path, change: Callable[[Stated], object]) -> None:
-    path = folder / "dataset.json"
-    stated = json.loads(path.read_text(encoding="utf-8"))
-    change(stated)
-    path.write_text(json.dumps(stated), encoding="utf-8")
 
 
 def of_first_shard(name: str, value: object) -> Callable[[Stated], object]:
@@ -150,7 +143,10 @@ def test_a_key_that_is_no_plain_name_is_refused(key: str, tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("spoil", "what"),
-    [(Path.unlink, r"manifest\.parquet is missing"), (lambda path: path.write_bytes(b"PAR1"), r"was changed")],
+    [
+        (Path.unlink, r"manifest\.parquet is missing"),
+        (lambda path: path.write_bytes(b"PAR1"), r"is not as it was written"),
+    ],
     ids=["missing", "cut"],
 )
 def test_a_manifest_that_is_not_there_or_cut_is_one_sentence(
@@ -238,3 +234,28 @@ def of_any_size(side_px: int) -> bytes:
 def test_what_is_no_jpeg_or_of_a_size_beyond_measure_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="JPEG image"):
         decode_jpeg(data)
+
+
+@pytest.mark.parametrize("member", ["cls", "row", "json"], ids=["label", "row", "key"])
+def test_verify_finds_samples_that_have_changed_places_with_their_checksums(copy: Path, member: str) -> None:
+    with ShardReader(copy, "train-00001") as reader:
+        one, other = reader.member(4, member), reader.member(5, member)
+    overwrite(copy, "train-00001", 4, **{member: other})
+    overwrite(copy, "train-00001", 5, **{member: one})
+    refuse_damaged(copy, read_info(copy))  # for which checksums are enough
+    assert find_faults(copy) == ["train-00001 holds other keys, labels or rows than the manifest (10 and 10)"]
+
+
+@pytest.mark.parametrize(
+    ("jpeg", "why"),
+    [
+        (b"\xff\xd8\xff", "the JPEG image cannot be decoded"),
+        (FACE, "an image of (16, 16, 1) where (32, 32, 1) is stated"),
+    ],
+    ids=["undecodable", "of another size"],
+)
+def test_verify_finds_an_image_that_is_none_of_ours_with_its_checksum(copy: Path, jpeg: bytes, why: str) -> None:
+    overwrite(copy, "train-00001", 4, jpg=jpeg)
+    refuse_damaged(copy, read_info(copy))
+    (fault,) = find_faults(copy)
+    assert fault.startswith(f"{copy / 'train-00001.tar'}, sample 4 (key_0016): {why}")

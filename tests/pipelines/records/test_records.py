@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import shutil
+import string
 import subprocess
 import sys
 import tarfile
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.errors import InputError
@@ -49,6 +50,7 @@ from pipelines.records.writer import tar_header
 from tests.conftest import make_records
 
 INDEX_LINE = "jpg 512 9 a.jpg cls 1536 1 a.cls row 2560 8 a.row json 3584 20 a.json"
+PLAIN = f"{string.ascii_letters}{string.digits}_=-"
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
 
 
@@ -129,12 +131,18 @@ def test_the_webdataset_package_gives_the_manifests_samples(records: Path) -> No
     assert found == list(kept.select("key", "label", "row", pl.col("key").alias("again")).iter_rows())
 
 
-@given(st.text(max_size=20))
-def test_keys_that_are_not_plain_names_are_refused(key: str) -> None:
-    plain = key.isascii() and 0 < len(key) <= 90 and all(c.isalnum() or c in "_=-" for c in key)
-    if not plain:
+@given(st.text(max_size=20) | st.text(PLAIN, max_size=100))
+@example("a" * 90)
+@example("a" * 91)
+def test_a_plain_name_is_a_key_and_nothing_else_is(tmp_path_factory: pytest.TempPathFactory, key: str) -> None:
+    folder, sample = tmp_path_factory.getbasetemp(), Sample(key, encode_jpeg(GRAY), 0, 0)
+    if set(key) <= set(PLAIN) and 0 < len(key) <= 90:
+        write_shard(folder, "train-00000", "train", [sample])
+        with ShardReader(folder, "train-00000") as reader:
+            assert list(reader) == [sample]
+    else:
         with pytest.raises(ValueError, match="not a plain name"):
-            write_shard(Path("/nonexistent"), "train-00000", "train", [Sample(key, encode_jpeg(GRAY), 0, 0)])
+            write_shard(folder, "train-00000", "train", [sample])
 
 
 @pytest.mark.parametrize(
@@ -202,7 +210,8 @@ def spoil_bytes(path: Path) -> None:
         ("train-00001.tar", spoil_bytes, r"train-00001\.tar is not as it was written"),
         ("train-00001.idx", spoil_bytes, r"train-00001\.idx is not as it was written"),
         ("train-00000.tar", Path.unlink, r"train-00000\.tar or its index is missing"),
-        ("manifest.parquet", spoil_bytes, r"manifest\.parquet was changed"),
+        ("manifest.parquet", spoil_bytes, r"manifest\.parquet is not as it was written"),
+        ("manifest.parquet", Path.unlink, r"manifest\.parquet is missing"),
         ("dataset.json", Path.unlink, r"no finished records"),
         ("dataset.json", lambda path: path.write_text('{"shards": 3}'), r"dataset\.json is damaged"),
     ],
@@ -213,6 +222,14 @@ def test_verify_names_what_is_wrong(records: Path, tmp_path: Path, name: str, sp
     (found,) = find_faults(copy)
     with pytest.raises(InputError, match=fault):
         raise InputError(found)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["gone", "empty"])
+def test_a_shard_that_cannot_be_mapped_is_named(records: Path, tmp_path: Path, spoil: Callable[[Path], object]) -> None:
+    copy = shutil.copytree(records, tmp_path / "copy")
+    spoil(copy / "train-00001.tar")
+    with pytest.raises(InputError, match=r"train-00001\.tar cannot be read \(.*: remove the folder"):
+        ShardReader(copy, "train-00001")
 
 
 def test_a_shard_of_another_run_is_found(records: Path, tmp_path: Path) -> None:
