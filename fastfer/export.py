@@ -15,8 +15,8 @@ from pipelines.records import (
     DatasetInfo,
     Sample,
     ShardReader,
+    atomic_folder,
     refuse_damaged,
-    replacing,
     write_csv,
     write_table,
 )
@@ -49,7 +49,7 @@ def export(shards: Path, dataset: str, variant: str, to: str, into: Path, *, tra
         raise InputError(f"{into} is there already: choose another INTO=")
     refuse_damaged(shards / dataset / variant, info, track=track)
     with (
-        replacing(into, over=False) as folder,
+        atomic_folder(into, over=False) as folder,
         track(f"Exporting {dataset} {variant}", total=info.samples(), unit="faces") as advance,
     ):
         EXPORTS[to](shards / dataset / variant, info, folder, advance)

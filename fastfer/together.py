@@ -29,7 +29,7 @@ from pipelines.progress import Track, untracked
 from pipelines.records import (
     DatasetInfo,
     ShardReader,
-    alone,
+    file_lock,
     info_sha256,
     is_local,
     make_folder,
@@ -70,7 +70,7 @@ def training_parts(
     if not is_local(joint):
         raise InputError(f"{shards} is not on this machine: copy the records to a disk to train on them together")
     make_folder(joint)
-    with alone(joint / LOCK_NAME):  # trainings of several processes, or on several GPUs, begin at once
+    with file_lock(joint / LOCK_NAME):  # trainings of several processes, or on several GPUs, begin at once
         if (parts := known_parts(shards, datasets, variant)) is not None:
             return parts
         images = left_out_of_training(duplicates_of(shards, datasets, TESTED_VARIANT[variant]))

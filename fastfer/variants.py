@@ -24,8 +24,8 @@ from pipelines.records import (
     SPLITS,
     DatasetInfo,
     ShardInfo,
-    alone,
     describe,
+    file_lock,
     index_path,
     is_local,
     make_folder,
@@ -170,7 +170,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         return
     make_folder(folder)
     lock = folder / LOCK_NAME
-    with alone(lock, busy=f"another process makes {folder}: wait until it is done"):
+    with file_lock(lock, busy=f"another process makes {folder}: wait until it is done"):
         yield
         lock.unlink(missing_ok=True)  # who came in between has done so
 

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from pipelines.records import place
+from pipelines.records import parse_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,11 @@ def words(text: str) -> tuple[str, ...]:
 
 DATASET: Final = Option("dataset", "rafdb, expw, folder, demo-rafdb or demo-expw", default="rafdb")
 DATASETS: Final = Option("dataset", "one dataset, or several as rafdb+expw", default="rafdb+expw")
-DATA_ROOT: Final = Option("data-root", "the dataset's own folder, or s3://... (default: data/raw/<dataset>)", place)
-OUT: Final = Option("out", "folder of all record variants, or s3://...", place, Path("data/shards"))
-SHARDS: Final = Option("shards", "folder of all record variants", place, Path("data/shards"))
+DATA_ROOT: Final = Option(
+    "data-root", "the dataset's own folder, or s3://... (default: data/raw/<dataset>)", parse_place
+)
+OUT: Final = Option("out", "folder of all record variants, or s3://...", parse_place, Path("data/shards"))
+SHARDS: Final = Option("shards", "folder of all record variants", parse_place, Path("data/shards"))
 DATA_ROOTS: Final = Option("data-root", "folder of the raw datasets", Path, Path("data/raw"))
 RUNS: Final = Option("runs", "folder of all runs", Path, Path("runs"))
 RESULTS: Final = Option("results", "folder of the result tables", Path, Path("results"))

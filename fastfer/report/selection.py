@@ -28,7 +28,7 @@ from fastfer.report.theme import SERIES
 from fastfer.variants import open_records
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import read_manifest, replacing, write_csv
+from pipelines.records import atomic_folder, read_manifest, write_csv
 
 EXAMPLES: Final = 3 * COLUMNS
 VIEW: Final = 2.5
@@ -67,7 +67,7 @@ def make_selection_report(
         raise InputError(f"{out} holds something else than a selection report: choose another REPORTS=")
     funnel = funnel_of(manifest)
     detector = info.settings["detector"] or NO_DETECTOR
-    with replacing(out) as folder:
+    with atomic_folder(out) as folder:
         write_csv(folder / FUNNEL_NAME, funnel)
         write_csv(folder / "outcomes.csv", outcomes_of(manifest))
         figure = _figure(funnel, dataset, detector)

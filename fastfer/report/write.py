@@ -13,7 +13,7 @@ from fastfer.report.naming import file_names
 from fastfer.report.page import GENERATOR, Page, render
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
-from pipelines.records import replacing, write_csv
+from pipelines.records import atomic_folder, write_csv
 
 PAGE_NAME: Final = "index.html"
 
@@ -41,7 +41,7 @@ def write_page(
         version=__version__,
         source=source,
     )
-    with replacing(out) as folder:
+    with atomic_folder(out) as folder:
         _write(page, folder, made, track)
         for name, text in (beside or {}).items():
             (folder / name).write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ from pipelines.errors import InputError
 from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
 from pipelines.loaders.joint import wanted_images
 from pipelines.progress import Track, untracked
-from pipelines.records import DatasetInfo, alone, info_sha256, merge_infos, read_info
+from pipelines.records import DatasetInfo, file_lock, info_sha256, merge_infos, read_info
 
 AUTOMATIC: Final = ("resident", "dali")
 """What LOADER=auto may come to."""
@@ -131,7 +131,7 @@ class Run:
             InputError: another one does.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with alone(self.folder / LOCK_NAME, busy=f"another process trains {self.folder}: wait until it is done"):
+        with file_lock(self.folder / LOCK_NAME, busy=f"another process trains {self.folder}: wait until it is done"):
             yield
 
     def forget(self) -> None:

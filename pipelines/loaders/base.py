@@ -120,7 +120,7 @@ class Batch:
         return self.host_rows_B if self.keys_B is None else self.keys_B
 
 
-def joined(batches: Sequence[Batch], state: LoaderState) -> Batch:
+def concatenated(batches: Sequence[Batch], state: LoaderState) -> Batch:
     """Batches one behind the other as one, after which the loader's state is `state`."""
     has_keys = any(batch.keys_B is not None for batch in batches)
     return Batch(

@@ -24,7 +24,7 @@ from pipelines.progress import Track
 from pipelines.records import (
     DatasetInfo,
     SplitReader,
-    alone,
+    file_lock,
     info_sha256,
     is_as_written,
     read_labels,
@@ -79,7 +79,7 @@ def kept_in_cache(config: LoaderConfig, suffix: str, *, need_bytes: int, write: 
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path.with_name(f"{path.name}.lock")):
+        with file_lock(path.with_name(f"{path.name}.lock")):
             if not _is_whole(path, full=full):
                 _make(path, need_bytes, write)
     except OSError as error:

@@ -23,8 +23,8 @@ from pipelines.loaders.base import (
     Pass,
     Share,
     choose_loader,
+    concatenated,
     epoch_rng,
-    joined,
     open_loader,
 )
 from pipelines.progress import Track, untracked
@@ -140,7 +140,7 @@ class JointLoader(Loader):
             pieces = [
                 piece for stream, count in zip(self._streams, of_batch, strict=True) for piece in stream.take(count)
             ]
-            batch = joined(pieces, LoaderState(epoch, consumed + place + 1))
+            batch = concatenated(pieces, LoaderState(epoch, consumed + place + 1))
             if self.config.policy is not None:
                 following = counts[place + 1 : place + 1 + PLANNED_IMAGES // size]
                 batch = replace(batch, coming_N=self._coming(following))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from pipelines.loaders.base import Batch, joined
+from pipelines.loaders.base import Batch, concatenated
 
 DEPTH: Final = 2
 """Batches made ready and not yet asked for."""
@@ -111,7 +111,7 @@ def _groups(batches: Iterable[Batch], pixels: int) -> Generator[list[Batch]]:
 def _made(group: Sequence[Batch], prepare: Prepare) -> list[Batch]:
     """The batches of a group with images prepared together."""
     last = group[-1]
-    whole = last if len(group) == 1 else replace(joined(group, last.state), coming_N=last.coming_N)
+    whole = last if len(group) == 1 else replace(concatenated(group, last.state), coming_N=last.coming_N)
     parts = torch.split(prepare(whole), [len(batch) for batch in group])
     return [replace(batch, img_BCHW=img_BCHW) for batch, img_BCHW in zip(group, parts, strict=True)]
 

@@ -1,5 +1,6 @@
 """Sharded record files: what they look like, and how they are written, read and verified."""
 
+from pipelines.records.files import atomic_folder, file_lock, sha256, write_atomically
 from pipelines.records.format import (
     DatasetInfo,
     Sample,
@@ -13,26 +14,10 @@ from pipelines.records.format import (
     write_info,
 )
 from pipelines.records.jpeg import decode_jpeg, encode_jpeg
-from pipelines.records.manifest import (
-    SPLITS,
-    read_labels,
-    read_manifest,
-    read_table,
-    shard_name,
-    write_csv,
-    write_table,
-)
-from pipelines.records.places import (
-    alone,
-    is_local,
-    make_folder,
-    place,
-    remove_folder,
-    replacing,
-    sha256,
-    write_atomically,
-)
+from pipelines.records.manifest import SPLITS, read_labels, read_manifest, shard_name
+from pipelines.records.places import is_local, make_folder, parse_place, remove_folder
 from pipelines.records.reader import ShardReader, SplitReader
+from pipelines.records.tables import read_table, write_csv, write_table
 from pipelines.records.verify import find_faults, is_as_written, refuse_damaged, refuse_undecodable
 from pipelines.records.writer import write_shard
 
@@ -43,10 +28,11 @@ __all__ = [
     "ShardInfo",
     "ShardReader",
     "SplitReader",
-    "alone",
+    "atomic_folder",
     "decode_jpeg",
     "describe",
     "encode_jpeg",
+    "file_lock",
     "find_faults",
     "index_path",
     "info_sha256",
@@ -54,7 +40,7 @@ __all__ = [
     "is_local",
     "make_folder",
     "merge_infos",
-    "place",
+    "parse_place",
     "read_info",
     "read_labels",
     "read_manifest",
@@ -62,7 +48,6 @@ __all__ = [
     "refuse_damaged",
     "refuse_undecodable",
     "remove_folder",
-    "replacing",
     "sha256",
     "shard_name",
     "tar_path",

@@ -21,8 +21,8 @@ import numpy as np
 import polars as pl
 
 from pipelines.errors import InputError
+from pipelines.records.files import sha256, write_atomically
 from pipelines.records.manifest import AGAIN, MANIFEST_NAME, SPLITS, is_shard_of, read_manifest
-from pipelines.records.places import sha256, write_atomically
 
 FORMAT_VERSION: Final = 1
 MEMBERS: Final = ("jpg", "cls", "row", "json")

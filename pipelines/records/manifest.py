@@ -1,6 +1,5 @@
-"""The manifest, one row for each input row: read only as a writer writes it; and how all tables are kept."""
+"""The manifest, one row for each input row: read only as a writer writes it."""
 
-import io
 import re
 from pathlib import Path
 from typing import Final
@@ -10,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.records.places import write_atomically
+from pipelines.records.tables import read_table
 
 MANIFEST_NAME: Final = "manifest.parquet"
 SPLITS: Final = ("train", "val", "test")
@@ -79,29 +78,3 @@ def read_labels(folder: Path, split: str) -> tuple[NDArray[np.int64], NDArray[np
     kept = read_manifest(folder).filter(pl.col("split") == split, pl.col("status") == "kept").sort("shard", "position")
     label_N, row_N = (kept[name].cast(pl.Int64).to_numpy(writable=True) for name in ("label", "row"))
     return label_N, row_N
-
-
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a table as parquet, atomically."""
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write_atomically(path, buffer.getvalue())
-
-
-def write_csv(path: Path, table: pl.DataFrame) -> None:
-    """Write a table as CSV, atomically."""
-    write_atomically(path, table.write_csv().encode())  # polars' own error does not say that a disk is full
-
-
-def read_table(path: Path, *, again: str = "remove it, and give the command that made it again") -> pl.DataFrame:
-    """Read a table that `write_table` wrote; `again` is what to do about one that cannot be read.
-
-    Raises:
-        InputError: there is none, or it is cut short.
-    """
-    try:
-        return pl.read_parquet(io.BytesIO(path.read_bytes()))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): {again}") from None
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise InputError(f"{path} is damaged ({str(error).splitlines()[0]}): {again}") from None

@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.errors import InputError
 from pipelines.progress import Track, untracked
+from pipelines.records.files import sha256
 from pipelines.records.format import (
     INFO_NAME,
     DatasetInfo,
@@ -20,7 +21,6 @@ from pipelines.records.format import (
     tar_path,
 )
 from pipelines.records.manifest import AGAIN, MANIFEST_NAME, read_manifest
-from pipelines.records.places import sha256
 from pipelines.records.reader import ShardReader
 
 HASHING_THREADS: Final = 4

@@ -14,9 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from pipelines.records.files import write_atomically
 from pipelines.records.format import KEY, MEMBERS, Sample, ShardInfo, index_path, tar_path
 from pipelines.records.jpeg import decode_jpeg
-from pipelines.records.places import write_atomically
 
 INDEX_HEADER: Final = "v1.2"
 HEADER: Final = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)

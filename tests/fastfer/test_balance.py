@@ -14,7 +14,7 @@ from fastfer.balance import BalanceConfig, balance
 from fastfer.export import export
 from fastfer.variants import LOCK_NAME, _alone_in
 from pipelines.errors import InputError
-from pipelines.records import ShardReader, alone, decode_jpeg, find_faults, read_info, read_manifest
+from pipelines.records import ShardReader, decode_jpeg, file_lock, find_faults, read_info, read_manifest
 from tests.fastfer.conftest import DEMO_SETS
 
 demo_sets = pytest.mark.parametrize("dataset", DEMO_SETS)
@@ -121,7 +121,7 @@ def test_two_at_once_do_not_disturb_each_other(shards: Path, tmp_path: Path) -> 
     own_copy(shards, tmp_path)
     config = BalanceConfig(dataset="demo-rafdb", out=tmp_path, workers=1)
     config.folder.mkdir()
-    with alone(config.folder / LOCK_NAME), pytest.raises(InputError, match=r"another process makes .*augmented"):
+    with file_lock(config.folder / LOCK_NAME), pytest.raises(InputError, match=r"another process makes .*augmented"):
         balance(config)
     assert balance(config) == read_info(shards / "demo-rafdb" / "augmented")
 

@@ -16,7 +16,7 @@ from fastfer.engines import run_local, run_ray
 from fastfer.shards import make_shards
 from pipelines.errors import InputError
 from pipelines.loaders import LoaderConfig, open_loader
-from pipelines.records import find_faults, place
+from pipelines.records import find_faults, parse_place
 from tests.fastfer.conftest import shard_config
 from tests.fastfer.test_shards import digests
 
@@ -124,8 +124,8 @@ def test_raw_data_and_records_in_an_object_store(raw: Path, shards: Path, bucket
     for path in root.rglob("*"):
         if path.is_file():
             store.upload_file(str(path), "faces", f"raw/demo-expw/{path.relative_to(root)}")
-    out = place(f"{bucket}/shards")
-    make_shards(shard_config(place(f"{bucket}/raw"), out, "demo-expw"))
+    out = parse_place(f"{bucket}/shards")
+    make_shards(shard_config(parse_place(f"{bucket}/raw"), out, "demo-expw"))
     balance(BalanceConfig(dataset="demo-expw", out=out))
     for variant in ("preprocessed", "augmented"):
         folder = out / "demo-expw" / variant
@@ -142,4 +142,4 @@ def test_raw_data_and_records_in_an_object_store(raw: Path, shards: Path, bucket
 @pytest.mark.parametrize("address", ["nowhere://bucket/x", "s4://a"])
 def test_an_unknown_kind_of_address_is_one_sentence(address: str) -> None:
     with pytest.raises(InputError, match="cannot be opened"):
-        place(address)
+        parse_place(address)

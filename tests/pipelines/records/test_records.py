@@ -27,17 +27,17 @@ from pipelines.records import (
     Sample,
     ShardReader,
     SplitReader,
+    atomic_folder,
     decode_jpeg,
     describe,
     encode_jpeg,
     find_faults,
     index_path,
-    place,
+    parse_place,
     read_info,
     read_labels,
     read_manifest,
     refuse_damaged,
-    replacing,
     shard_name,
     tar_path,
     write_atomically,
@@ -279,9 +279,9 @@ def test_a_split_has_as_many_shards_as_their_names_have_digits_for() -> None:
 
 
 def test_addresses_that_are_paths_of_this_machine(tmp_path: Path) -> None:
-    assert [place(f"{scheme}{tmp_path}") for scheme in ("", "file://", "local://")] == [tmp_path] * 3
+    assert [parse_place(f"{scheme}{tmp_path}") for scheme in ("", "file://", "local://")] == [tmp_path] * 3
     with pytest.raises(InputError, match="~nobody-of-this-name/x cannot be opened"):
-        place("~nobody-of-this-name/x")
+        parse_place("~nobody-of-this-name/x")
 
 
 def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> None:
@@ -310,8 +310,8 @@ def test_a_full_disk_leaves_the_old_file_and_names_it(tmp_path: Path, monkeypatc
 
 KILLED = """
 import os, pathlib, signal, sys
-from pipelines.records import replacing
-with replacing(pathlib.Path(sys.argv[1])) as folder:
+from pipelines.records import atomic_folder
+with atomic_folder(pathlib.Path(sys.argv[1])) as folder:
     (folder / "half").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -323,7 +323,7 @@ def test_a_folder_is_replaced_whole_and_what_a_killed_process_left_goes_with_the
     subprocess.run([sys.executable, "-c", KILLED, str(out)], check=False)
     (killed,) = tmp_path.glob(".faces*.unfinished")
     for content in ("old", "new"):
-        with replacing(out) as folder, replacing(out) as meanwhile:
+        with atomic_folder(out) as folder, atomic_folder(out) as meanwhile:
             assert not killed.exists()
             (folder / "words").write_text(content)
             (meanwhile / "words").write_text("of another process")
