@@ -40,7 +40,7 @@ VERBS: Final = (
     *(suite.verb() for suite in SUITES),
     Verb(
         "all",
-        "Every suite in turn, with its defaults (40 minutes on 2 cores; a quick run 5).",
+        "Every suite in turn, with its defaults (more than an hour on 2 cores; a quick run 5 minutes).",
         COMMON,
         ("python -m benchmarks all", "python -m benchmarks all --quick 1"),
         _all,

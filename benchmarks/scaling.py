@@ -17,14 +17,15 @@ from benchmarks.rss import peak_rss
 from benchmarks.schema import Axis, Case
 from benchmarks.stages import CURVES, Place, stage_case
 from benchmarks.suite import Setting, Suite, numbers, positive, run_alone
-from benchmarks.training import OURS, STEPS, training_case, training_config
+from benchmarks.training import OURS, training_case, training_config
 from benchmarks.watch import ON_GPU, Measures
 from fastfer.datasets.demo import DemoConfig, make_demo_data
 
 FACES_SET: Final = "demo-expw"
 BATCHES: Final = (64, 256, 1024) if ON_GPU else (16, 64, 256)
 """Images of a batch that is loaded and augmented."""
-TRAINING_BATCHES: Final = (16, 64, 256) if ON_GPU else (4, 16, 32)
+TRAINING_BATCHES, STEPS = ((16, 64, 256), 125) if ON_GPU else ((4, 16, 32), 2)
+"""Images of a step, and steps of a turn."""
 
 
 def doubled(end: int) -> tuple[int, ...]:
