@@ -77,7 +77,9 @@ class OnlinePolicy:
         coming_N: NDArray[np.int64] | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
-        """Augment a batch; the result of an image is a pure function of (seed, epoch, its row, its pixels).
+        """Augment a batch; the result of an image is a function of (seed, epoch, its row, its pixels).
+
+        To some 2e-7 of white, on which images beside it have an influence.
 
         Args:
             img_BCHW: uint8 0..255 or float 0..1, on any device; left as it is.
