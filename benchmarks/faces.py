@@ -126,7 +126,7 @@ SUITE: Final = Suite(
         Setting("data", "folder of the demo sets, made if missing", Path, Path("data/bench/faces"), free=True),
         Setting("faces", "faces in each set, where it is made", positive, 200, 90),
         Setting("repeats", "turns of each contender", positive, 2, 1, free=True),
-        Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, "", free=True),
+        Setting("options", "of `fastfer shards`, such as '--device cuda --workers 4'", str, ""),
     ),
     ("python -m benchmarks faces", "python -m benchmarks faces --faces 300 --options '--workers 1'"),
     _run,

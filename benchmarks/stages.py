@@ -1,6 +1,5 @@
 """fastfer's loading and augmentation in this process, along something that grows: data, batches or workers."""
 
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -59,13 +58,15 @@ class Place:
 
 
 class Epochs:
-    """A contender whose turn is as many epochs as a second takes, one at least."""
+    """A contender whose turn is as many epochs as it had in a second before, one at least."""
 
     def __init__(self, contender: Contender) -> None:
         self._contender, self._numbers = contender, count()
         self._epoch()  # the first one starts threads and fills caches
-        _, seconds = timed(self._epoch)
-        self._count = math.ceil(TURN_S / seconds)
+        self._count, seconds = 0, 0.0
+        while seconds < TURN_S:
+            seconds += timed(self._epoch)[1]
+            self._count += 1
 
     def run(self) -> int:
         """One turn; returns the images."""

@@ -15,7 +15,7 @@ import torch
 
 from fastfer.config import TrainConfig
 from fastfer.evaluation.evaluate import FinishedRun, Loading, scores_of
-from fastfer.processes import is_first_process
+from fastfer.torchrun import is_first_process
 from fastfer.training.fit import OnEpoch, fit
 from fastfer.training.run import Run
 from pipelines.errors import InputError
@@ -46,6 +46,8 @@ def train_and_test(
     else:
         goes_on = config.resume and run.is_begun
         say(f"{run.folder.name}: {'going on with' if goes_on else 'training'} {run.settings['model']}")
+        if config.compile:
+            say("the first batches wait for the compiler")
         with (epochs if first else unseen)(run.folder.name) as on_epoch:
             if not fit(run, track=track, on_epoch=on_epoch):
                 return run, None

@@ -57,6 +57,7 @@ NOUNS: Final = {"aug": "augmentation"}
 COUNTS: Final = ("epochs", "batch", "accumulate", "patience", "image_size")
 """Settings that are 1 or more, if they are given."""
 MOST: Final = 2**31 - 1
+"""The largest of them, as 32 bits hold it."""
 INFINITE: Final = float("inf")
 FROM_ZERO: Final = {
     "mixup": (1000, "0 (off) or an alpha above 0 and below 1000"),
@@ -64,7 +65,7 @@ FROM_ZERO: Final = {
     "clip": (INFINITE, "0 (off) or a norm above 0"),
     "ema": (1, "0 (off) or a decay below 1"),
     "min_delta": (INFINITE, "0 or more"),
-    "workers": (MOST, "0 or more"),
+    "workers": (MOST + 1, f"from 0 to {MOST}"),
 }
 """Settings that may not be negative: what they must be below, and how to say so."""
 
@@ -134,16 +135,16 @@ class TrainConfig:
                 raise InputError(f"{name} is {getattr(self, name)}: it must be {rule}")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}: it must be from 0 to 4294967295")
-        if self.lr is not None and not 0 < self.lr < float("inf"):
+        if self.lr is not None and not 0 < self.lr < INFINITE:
             raise InputError(f"a learning rate of {self.lr} is impossible: it must be above 0")
         recipe = self.recipe()
-        if not 0 <= recipe.weight_decay < float("inf"):
+        if not 0 <= recipe.weight_decay < INFINITE:
             raise InputError(f"weight_decay is {recipe.weight_decay}: it must be 0 or more")
         if not 0 < recipe.layer_decay <= 1:
             raise InputError(f"layer_decay is {recipe.layer_decay}: it must be above 0, and 1 for off")
         if not 0 <= recipe.label_smoothing < 1:
             raise InputError(f"label_smoothing is {recipe.label_smoothing}: it must be from 0 to below 1")
-        if not 0 <= recipe.warmup_epochs < float("inf"):
+        if not 0 <= recipe.warmup_epochs < INFINITE:
             raise InputError(f"warmup_epochs is {recipe.warmup_epochs}: it must be 0 or more")
         if self.weights is not None and not self.pretrained:
             raise InputError("WEIGHTS= gives weights to start from and PRETRAINED=0 asks for none: choose one")

@@ -90,7 +90,7 @@ def build_model(
         raise InputError(f"the weights in {file} do not fit {name}: most of its tensors are not there")
     try:
         _try_out(model, channels, image_size)
-    except RuntimeError as error:
+    except Exception as error:
         raise _of_other_size(name, image_size, error) from error
     return model
 
@@ -108,10 +108,9 @@ def _try_out(model: "nn.Module", channels: int, image_size: int) -> None:
     """Give the network an image: some are built for any size, and fail at their first. Nothing is drawn or learnt."""
     import torch
 
-    was_training = model.training
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         model.eval()(torch.zeros(1, channels, image_size, image_size))
-    model.train(was_training)
+    model.train()
 
 
 def _holds_weights_of(model: "nn.Module", file: Path) -> bool:

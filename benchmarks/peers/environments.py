@@ -170,14 +170,15 @@ def _run(command: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Make the environments named, or all; one line for each. Fails when none is ready."""
+    """Make the environments named, or all; one line for each, begun before it is made. Fails when none is ready."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.environments", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(ENVIRONMENTS)} (all)")
     names = parser.parse_args().names or list(ENVIRONMENTS)
     if unknown := set(names) - set(ENVIRONMENTS):
         parser.error(f"no such environment: {', '.join(sorted(unknown))}")
     for name in names:
-        print(f"{name}: {_make_or_say(name)}", flush=True)
+        print(f"{name}: ", end="", flush=True)
+        print(_make_or_say(name), flush=True)
     if not any(is_ready(name) for name in names):
         sys.exit(1)
 

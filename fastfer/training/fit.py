@@ -14,7 +14,7 @@ from torch import nn
 from fastfer.config import MONITORS, PRECISIONS, TrainConfig
 from fastfer.json_files import write_json
 from fastfer.models import flops_per_image, parameter_count
-from fastfer.processes import local_world_size, world_size
+from fastfer.torchrun import local_world_size, world_size
 from fastfer.training import checkpoint
 from fastfer.training.early_stopping import EarlyStopping
 from fastfer.training.gpu_use import GpuUse
@@ -33,7 +33,7 @@ from pipelines.progress import Track, untracked
 OnEpoch = Callable[[EpochRow], None]
 AT_FAULT: Final = {
     "out of memory|can't allocate memory|Unable to allocate": "a batch of {batch} images of {arch} does not fit the "
-    "memory of {device}: try BATCH={half} ACCUMULATE={twice}, the same steps in smaller parts, or less IMAGE_SIZE=",
+    "memory of {device}: try a smaller BATCH= with a larger ACCUMULATE=, the same steps in parts, or less IMAGE_SIZE=",
     "more than 1 value per channel": "{arch} normalises over a batch and its pixels, and has one value there to do it "
     "with: try a larger BATCH= or IMAGE_SIZE=",
     "No working C\\+\\+ compiler|Failed to find C compiler": "COMPILE=1 needs a C++ compiler, and there is none here: "
@@ -236,11 +236,5 @@ def _settings_at_fault(config: TrainConfig, device: torch.device) -> Iterator[No
         if why is None:
             raise
         raise InputError(
-            why.format(
-                arch=config.arch,
-                batch=config.batch,
-                half=max(1, config.batch // 2),
-                twice=2 * config.accumulate,
-                device="the CPU" if device.type == "cpu" else device,
-            )
+            why.format(arch=config.arch, batch=config.batch, device="the CPU" if device.type == "cpu" else device)
         ) from None

@@ -16,8 +16,9 @@ import torch
 
 from fastfer import __version__
 from fastfer.config import TrainConfig, run_name, settings_of
-from fastfer.processes import world_size
 from fastfer.together import Part, training_parts
+from fastfer.torchrun import world_size
+from fastfer.variants import LOCK_NAME
 from pipelines.errors import InputError
 from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
 from pipelines.loaders.joint import wanted_images
@@ -29,7 +30,6 @@ AUTOMATIC: Final = ("resident", "dali")
 SUMMARY_NAME: Final = "training.json"
 BEST_NAME: Final = "best.pth"
 LAST_NAME: Final = "last.pth"
-LOCK_NAME: Final = ".lock"
 LIBRARIES: Final = ("torch", "timm", "kornia", "nvidia-dali-cuda120", "lightning-fabric", "numpy")
 
 

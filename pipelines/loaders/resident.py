@@ -89,12 +89,12 @@ def choose_place(asked: str, device: torch.device, size_bytes: int, processes: i
         return asked
     if size_bytes <= ROOM_ON_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return "device"
-    pinned_bytes = processes * pinned_block_bytes(size_bytes)
+    pinned_bytes = processes * _pinned_block_bytes(size_bytes)
     return "pinned" if pinned_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
 
 
-def pinned_block_bytes(size_bytes: int) -> int:
-    """What torch takes of pinned memory for so much: a power of two."""
+def _pinned_block_bytes(size_bytes: int) -> int:
+    """What torch takes of pinned memory for so much: a power of two (its `CachingHostAllocator` rounds up)."""
     return 1 << max(0, size_bytes - 1).bit_length()
 
 

@@ -120,7 +120,7 @@ def test_what_makes_images_others(other: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("alike", [{}, {"distinct": 3999}, {"mean": 0.502}, {"labels": None}])
-def test_what_does_not(alike: dict[str, Any]) -> None:
+def test_what_leaves_them_the_same(alike: dict[str, Any]) -> None:
     refuse_other_images("it", DELIVERED | alike, DELIVERED, "decode")
     refuse_other_images("it", DELIVERED, DELIVERED | alike, "decode")
 

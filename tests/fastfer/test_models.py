@@ -46,7 +46,13 @@ def test_flops_are_twice_the_published_multiplications_and_draw_nothing(arch: st
 
 @pytest.mark.parametrize(
     ("arch", "image_size", "own"),
-    [("crossvit_tiny_240", 224, 240), ("dla34", 48, 224), ("vit", 8, 224), ("resnet10t", 10**6, 176)],
+    [
+        ("crossvit_tiny_240", 224, 240),
+        ("dla34", 48, 224),
+        ("vit", 8, 224),
+        ("maxvit_nano_rw_256", 100, 256),
+        ("resnet10t", 10**6, 176),
+    ],
 )
 def test_an_architecture_that_does_not_take_the_size_says_so_before_the_first_step(
     arch: str, image_size: int, own: int

@@ -13,7 +13,7 @@ import sys
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from pipelines.records import (
     decode_jpeg,
     describe,
     encode_jpeg,
+    file_lock,
     find_faults,
     index_path,
     parse_place,
@@ -282,6 +283,20 @@ def test_addresses_that_are_paths_of_this_machine(tmp_path: Path) -> None:
     assert [parse_place(f"{scheme}{tmp_path}") for scheme in ("", "file://", "local://")] == [tmp_path] * 3
     with pytest.raises(InputError, match="~nobody-of-this-name/x cannot be opened"):
         parse_place("~nobody-of-this-name/x")
+
+
+@pytest.mark.parametrize(("number", "goes_on"), [(errno.ENOLCK, True), (errno.ENOTSUP, True), (errno.EIO, False)])
+def test_a_disk_without_locks_keeps_nobody_out(
+    number: int, goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(_descriptor: int, _how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    refused = nullcontext() if goes_on else pytest.raises(OSError, match=os.strerror(number))
+    with refused, file_lock(tmp_path / ".lock"):
+        (tmp_path / "done").touch()
+    assert (tmp_path / "done").exists() == goes_on
 
 
 def test_what_a_killed_process_left_goes_at_the_next_write(tmp_path: Path) -> None:

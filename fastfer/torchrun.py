@@ -8,6 +8,7 @@ from pipelines.errors import InputError
 LEAST: Final = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_WORLD_SIZE": 1}
 """The smallest value of each variable, which is also what holds without torchrun."""
 DIGITS: Final = 10
+"""Nobody has as many processes as a number of so many digits."""
 
 
 def _told(name: str) -> int:

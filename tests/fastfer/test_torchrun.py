@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastfer.processes import is_first_process, local_world_size, world_size
+from fastfer.torchrun import is_first_process, local_world_size, world_size
 from pipelines.errors import InputError
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
