@@ -211,15 +211,17 @@ class CompiledWarper(Warper):
         _, channels, height_px, width_px = img_BCHW.shape
         if channels > 1:
             prepared = [each.repeat_interleave(channels, 0) for each in prepared]
-        step_NK, first_NKH, gain_N, shift_N = prepared
         x_W = torch.arange(width_px, dtype=torch.float32, device=out.device)
         img_NHW, out_NHW = img_BCHW.flatten(0, 1), out.view(-1, height_px, width_px)
-        parts = list(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX))
-        size = parts[0].stop
+        size = next(chunks(img_NHW, len(img_NHW), COMPILED_CHUNK_PX)).stop
         self._scratch = kept(self._scratch, (size, (height_px - 1) * width_px), img_NHW, torch.int32)
-        for part in parts:
-            # The last part starts earlier, so that all have one size: another would be compiled anew.
-            same = slice(part.stop - size, part.stop)
-            self._pack(img_NHW[same], self._scratch)
-            lined = self._scratch, step_NK[same], first_NKH[same], x_W
-            self._warp(*lined, gain_N[same], shift_N[same], out_NHW[same])
+        of_chunks = zip(*(_alike(each, size) for each in (img_NHW, *prepared, out_NHW)), strict=True)
+        for img_nHW, step_nK, first_nKH, gain_n, shift_n, out_nHW in of_chunks:
+            self._pack(img_nHW, self._scratch)
+            self._warp(self._scratch, step_nK, first_nKH, x_W, gain_n, shift_n, out_nHW)
+
+
+def _alike(images: Tensor, size: int) -> Iterable[Tensor]:
+    """Parts of one size, since another would be compiled anew: the last begins earlier where it would be short."""
+    parts = images.split(size)  # one call, where a slice for each would take longer than the warp of an image
+    return parts if len(parts[-1]) == size else (*parts[:-1], images[-size:])

@@ -136,14 +136,17 @@ class JointLoader(Loader):
             stream.start(epoch, given)
         starts = range(consumed * size, samples := self._share.samples, size)
         counts = [self._counts(part_of_N[start : min(start + size, samples)]) for start in starts]
+        coming = NOTHING
         for place, of_batch in enumerate(counts):
             pieces = [
                 piece for stream, count in zip(self._streams, of_batch, strict=True) for piece in stream.take(count)
             ]
             batch = concatenated(pieces, LoaderState(epoch, consumed + place + 1))
             if self.config.policy is not None:
-                following = counts[place + 1 : place + 1 + PLANNED_IMAGES // size]
-                batch = replace(batch, coming_N=self._coming(following))
+                coming = coming[len(batch) :]
+                if len(coming) < PLANNED_IMAGES // 2:  # not for every batch, as it takes longer than the batch itself
+                    coming = self._coming(counts[place + 1 : place + 1 + PLANNED_IMAGES // size])
+                batch = replace(batch, coming_N=coming)
             yield batch
 
     def _coming(self, counts: Sequence[Sequence[int]]) -> NDArray[np.int64]:

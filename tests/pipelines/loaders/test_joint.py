@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from pipelines.augment import DRAWN_BY_DALI, STRONG
+from pipelines.augment.draws import PLANNED_IMAGES
 from pipelines.errors import InputError
-from pipelines.loaders import Batch, LoaderConfig, choose_loader, dali, open_joint, open_loader
+from pipelines.loaders import Batch, LoaderConfig, choose_loader, dali, joint, open_joint, open_loader
 from pipelines.loaders.base import ROOM
 from pipelines.loaders.cache import decoded_bytes
 from pipelines.records import SPLITS, read_info, read_manifest
@@ -128,8 +129,12 @@ def test_an_iteration_ends_where_another_has_begun(records: Path, other: Path, k
         assert rows([*begun, *second]) == rows(batches(configs, epoch=1))
 
 
-def test_batches_tell_what_follows(records: Path, other: Path, kind: str) -> None:
+@pytest.mark.parametrize("planned", [PLANNED_IMAGES, 24])
+def test_batches_tell_what_follows(
+    records: Path, other: Path, kind: str, planned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Draws for it are made beforehand, if a policy will; the reference loader does not look ahead."""
+    monkeypatch.setattr(joint, "PLANNED_IMAGES", planned)
     configs = parts(records, other, kind, drop_last=False)
     assert all(batch.coming_N is None for batch in batches(configs))
     configs = [replace(config, policy=STRONG) for config in configs]
