@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from fastfer.cells import as_arguments
 from fastfer.config import TrainConfig
 from fastfer.json_files import read_json
-from fastfer.training import checkpoint, fit
+from fastfer.training import checkpoint, fit, learner
 from fastfer.training.learner import Learner, Stopped
 from fastfer.training.run import Run
 from pipelines.errors import InputError
@@ -79,11 +80,23 @@ def test_a_training_stopped_between_two_steps_goes_on_exactly(
     assert_same(run, whole)
 
 
+def small_network(num_classes: int) -> nn.Module:
+    """A compiler is soon done with it, and yet its last bits are others where sizes are left open."""
+
+    def block(before: int, after: int, stride: int) -> nn.Sequential:
+        convolution = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU())
+
+    blocks = block(1, 32, 2), nn.MaxPool2d(3, 2, padding=1), block(32, 48, 1), block(48, 96, 2)
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, num_classes))
+
+
 def test_a_compiled_training_stopped_in_its_validation_goes_on_exactly(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On going on the network is compiled for validation first, and in what was never stopped for training."""
-    config = stopped_config(shards, tmp_path / "whole", epochs=2, image_size=32, ema=0.0, compile=True)
+    monkeypatch.setattr(learner, "build_model", lambda *_args, num_classes, **_kwargs: small_network(num_classes))
+    config = stopped_config(shards, tmp_path / "whole", epochs=2, image_size=32, ema=0.0, compile=True, aug="none")
     validated = sum(Run.of(config).info.counts["val"].values())
     config = replace(config, batch=validated - 1)  # a whole batch and a short one
     run = Run.of(config)
