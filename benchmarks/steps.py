@@ -13,7 +13,7 @@ from fastfer.training.learner import Learner
 from fastfer.training.state import EpochProgress
 from pipelines.buffers import current_stream
 from pipelines.loaders import Batch, Loader
-from pipelines.loaders.base import Share
+from pipelines.loaders.order import Share
 
 PHASES: Final = ("wait", "forward", "backward", "optimiser")
 """Of a step: until the batch is there; the network and the loss; the gradients; clipping, AdamW and what is counted."""

@@ -223,5 +223,5 @@ class CompiledWarper(Warper):
 
 def _alike(images: Tensor, size: int) -> Iterable[Tensor]:
     """Parts of one size, since another would be compiled anew: the last begins earlier where it would be short."""
-    parts = images.split(size)  # one call, where a slice for each would take longer than the warp of an image
+    parts = torch.split(images, size)  # one call, where a slice for each would take longer than the warp of an image
     return parts if len(parts[-1]) == size else (*parts[:-1], images[-size:])

@@ -1,72 +1,20 @@
-"""What every loader is: its settings, its batches, and the one function that opens it."""
+"""What every loader is, and the batches that it gives."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
-from pipelines.augment import Policy
-from pipelines.errors import InputError
-from pipelines.progress import Track, untracked
-from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
+from pipelines.loaders.config import LoaderConfig
+from pipelines.loaders.order import Share
+from pipelines.records import DatasetInfo
 
-LOADERS: Final = ("auto", "dali", "resident", "reference", "ffcv")
-PLACES: Final = ("auto", "device", "pinned", "mapped")
-VERIFY: Final = ("once", "full")
-CACHE: Final = Path("data/cache")
-MIB: Final = 2**20
 PASS_BITS: Final = 40
 """Rows are below two to this."""
-ROOM: Final = 0.5
-"""Share of the free memory, or of the disk, that `auto` lets decoded images take."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoaderConfig:
-    """Where the samples come from and how they are dealt out.
-
-    `train` shuffles and, with `drop_last`, drops a short last batch (unless it is the only one); otherwise every row
-    comes exactly once, in stored order, and the last batch may be short. `batch` is images per step and rank. `workers`
-    are decoding threads (dali, ffcv, and resident's first use) or processes (reference; 0 decodes in this process).
-    `cache` is where resident and ffcv keep decoded images, `place` where resident holds them (see there). `verify` full
-    hashes all files again that were hashed before in this process. `policy` is the online policy that the batches will
-    meet: a loader may draw some of its operations itself, and says which (`Loader.drawn`).
-    """
-
-    variant: Path
-    split: str
-    batch: int
-    train: bool
-    drop_last: bool = True
-    seed: int = 0
-    kind: str = "dali"
-    device: str = "cpu"
-    rank: int = 0
-    world_size: int = 1
-    workers: int = 2
-    cache: Path = CACHE
-    place: str = "auto"
-    verify: str = "once"
-    policy: "Policy | None" = None
-
-    def __post_init__(self) -> None:
-        """Refuse impossible settings here rather than in the first batch."""
-        choices = {"kind": ("loader", LOADERS), "place": ("place", PLACES), "verify": ("check", VERIFY)}
-        for name, (noun, known) in (choices | {"split": ("split", SPLITS)}).items():
-            if getattr(self, name) not in known:
-                raise InputError(f"no {noun} {getattr(self, name)!r}: choose one of {', '.join(known)}")
-        if self.batch < 1:
-            raise InputError(f"a batch of {self.batch} images is impossible: it must be at least 1")
-        if self.workers < 0:
-            raise InputError(f"{self.workers} workers are impossible: it must be 0 or more")
-        if not 0 <= self.rank < self.world_size:
-            raise ValueError(f"rank {self.rank} is not one of {self.world_size}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +90,7 @@ class Loader(ABC):
 
     drawn: frozenset[str] = frozenset()
 
-    def __init__(self, config: LoaderConfig, info: DatasetInfo, share: "Share") -> None:
+    def __init__(self, config: LoaderConfig, info: DatasetInfo, share: Share) -> None:
         self.config: Final = config
         self.info: Final = info
         self._share: Final = share
@@ -199,118 +147,3 @@ class Loader(ABC):
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
-    """Open the loader that `config.kind` names; `auto` is `choose_loader`'s choice.
-
-    `track` is told of checking the files, and of the decoding that a resident loader's first use takes.
-
-    Raises:
-        InputError: the variant is not a finished record folder, its bytes have changed since they were written, it is
-            in an object store, or the split (or this rank's part) has no samples.
-    """
-    info = read_variant(config)
-    refuse_changed(config, info, track)
-    kind = choose_loader(config)[0] if config.kind == "auto" else config.kind
-    if kind == "resident":
-        from pipelines.loaders.resident import ResidentLoader
-
-        return ResidentLoader(config, info, track)
-    if kind == "reference":
-        from pipelines.loaders.reference import ReferenceLoader
-
-        return ReferenceLoader(config, info)
-    if kind == "ffcv":
-        from pipelines.loaders.ffcv import FfcvLoader
-
-        return FfcvLoader(config, info)
-    from pipelines.loaders.dali import DaliLoader
-
-    return DaliLoader(config, info)
-
-
-def read_variant(config: LoaderConfig) -> DatasetInfo:
-    """The variant's `dataset.json`, if there is something in it for this split and every rank.
-
-    Raises:
-        InputError: as `open_loader`.
-    """
-    if not is_local(config.variant):
-        raise InputError(
-            f"{config.variant} is not on this machine: copy the folder to a disk to train and test from it"
-        )
-    info = read_info(config.variant)
-    samples = info.samples(config.split)
-    if samples < config.world_size:
-        what = "nothing of its dataset could be kept there" if not samples else "start fewer of them"
-        raise InputError(
-            f"the {config.split} split of {config.variant} has {samples} samples for {config.world_size} process(es): "
-            f"{what}"
-        )
-    return info
-
-
-def refuse_changed(config: LoaderConfig, info: DatasetInfo, track: Track = untracked) -> None:
-    """Check the files of the split, once more or for the first time, as `config.verify` says.
-
-    Raises:
-        InputError: one of them is not as it was written; names it.
-    """
-    refuse_damaged(config.variant, info, config.split, full=config.verify == "full", track=track)
-
-
-def choose_loader(*configs: LoaderConfig) -> tuple[str, str]:
-    """What `auto` takes for variants, and why: resident if their decoded splits have room in memory and on the disk.
-
-    The answer is the same for all splits of the variants, so that a run has one loader.
-    """
-    from pipelines.loaders.cache import decoded_bytes, room_bytes
-
-    need = sum(decoded_bytes(info, split) for info in map(read_variant, configs) for split in SPLITS)
-    memory, disk = ROOM * psutil.virtual_memory().available, ROOM * room_bytes(*configs)
-    sizes = f"its {need / MIB:,.0f} MiB of decoded images"
-    if need > memory:
-        return "dali", f"{sizes} are more than half of the free memory"
-    if need > disk:
-        return "dali", f"{sizes} are more than half of the room in {configs[0].cache}"
-    return "resident", f"{sizes} fit in memory"
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One rank's part of `samples`, and the batches it makes of it."""
-
-    first: int
-    samples: int
-    batches: int
-
-    @classmethod
-    def of(cls, config: LoaderConfig, info: DatasetInfo) -> Self:
-        """This rank's part of the split that `config` names."""
-        return cls.of_samples(config, info.samples(config.split))
-
-    @classmethod
-    def of_samples(cls, config: LoaderConfig, samples: int) -> Self:
-        """Contiguous parts of the order; in training all ranks take as many steps as the smallest part allows."""
-        first, end = (samples * (config.rank + i) // config.world_size for i in (0, 1))
-        if not config.train:
-            return cls(first, end - first, -(-(end - first) // config.batch))
-        smallest = samples // config.world_size
-        full = smallest // config.batch
-        if full and (config.drop_last or smallest % config.batch == 0):
-            return cls(first, full * config.batch, full)
-        return cls(first, smallest, -(-smallest // config.batch))
-
-
-def epoch_order(config: LoaderConfig, share: Share, samples: int, epoch: int) -> NDArray[np.int64]:
-    """The places, in stored order, of all samples that this rank takes in an epoch, in its order (int64)."""
-    order = np.arange(samples)
-    if config.train:
-        order = epoch_rng(config.seed, epoch, purpose=0).permutation(order)
-    return order[share.first : share.first + share.samples]
-
-
-def epoch_rng(seed: int, epoch: int, purpose: int) -> np.random.Generator:
-    """The generator of one epoch's order; `purpose` keeps independent uses of one (seed, epoch) apart."""
-    return np.random.default_rng((seed, epoch, purpose))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.loaders.base import LoaderConfig
+from pipelines.loaders.config import LoaderConfig
 from pipelines.progress import Track
 from pipelines.records import (
     DatasetInfo,

@@ -25,7 +25,10 @@ from pipelines.augment.draws import draw
 from pipelines.augment.geometry import in_pixels, sampling_matrices
 from pipelines.augment.policy import DRAWN_BY_DALI, Policy
 from pipelines.buffers import current_stream, upload
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Pass, Share, epoch_order, refuse_changed
+from pipelines.loaders.base import Batch, Loader, LoaderState, Pass
+from pipelines.loaders.config import LoaderConfig
+from pipelines.loaders.opening import refuse_changed
+from pipelines.loaders.order import Share, epoch_order
 from pipelines.records import DatasetInfo, SplitReader, read_labels, refuse_undecodable
 
 IMAGES_AT_ONCE: Final = 768

@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderState
 from pipelines.loaders.cache import decoded_bytes, kept_in_cache
+from pipelines.loaders.config import LoaderConfig
+from pipelines.loaders.order import Share, epoch_order
 from pipelines.records import DatasetInfo, SplitReader, refuse_undecodable
 
 BETON: Final = ".beton"

@@ -15,18 +15,10 @@ from numpy.typing import NDArray
 
 from pipelines.augment.draws import PLANNED_IMAGES
 from pipelines.errors import InputError
-from pipelines.loaders.base import (
-    Batch,
-    Loader,
-    LoaderConfig,
-    LoaderState,
-    Pass,
-    Share,
-    choose_loader,
-    concatenated,
-    epoch_rng,
-    open_loader,
-)
+from pipelines.loaders.base import Batch, Loader, LoaderState, Pass, concatenated
+from pipelines.loaders.config import LoaderConfig
+from pipelines.loaders.opening import choose_loader, open_loader
+from pipelines.loaders.order import Share, epoch_rng
 from pipelines.progress import Track, untracked
 from pipelines.records import merge_infos, read_manifest
 

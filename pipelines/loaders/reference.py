@@ -8,7 +8,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.errors import InputError
-from pipelines.loaders.base import Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order, refuse_changed
+from pipelines.loaders.base import Batch, Loader, LoaderState
+from pipelines.loaders.config import LoaderConfig
+from pipelines.loaders.opening import refuse_changed
+from pipelines.loaders.order import Share, epoch_order
 from pipelines.records import DatasetInfo, SplitReader, refuse_undecodable
 
 

@@ -13,9 +13,12 @@ import torch
 
 from pipelines.buffers import upload
 from pipelines.errors import InputError
-from pipelines.loaders.base import ROOM, Batch, Loader, LoaderConfig, LoaderState, Share, epoch_order
+from pipelines.loaders.base import Batch, Loader, LoaderState
 from pipelines.loaders.cache import decoded_bytes, decoded_split
+from pipelines.loaders.config import LoaderConfig
 from pipelines.loaders.gather import Gather, gather_of
+from pipelines.loaders.opening import ROOM
+from pipelines.loaders.order import Share, epoch_order
 from pipelines.progress import Track
 from pipelines.records import DatasetInfo
 

@@ -19,7 +19,7 @@ from fastfer.training.run import Run
 from fastfer.training.state import EpochProgress
 from pipelines.errors import InputError
 from pipelines.loaders import Batch, Loader, LoaderConfig, LoaderState
-from pipelines.loaders.base import Share
+from pipelines.loaders.order import Share
 from pipelines.progress import untracked
 from pipelines.records import DatasetInfo, ShardReader, decode_jpeg
 from tests.fastfer.conftest import DEMO_SETS, SIZE_PX

@@ -15,8 +15,8 @@ from pipelines.augment import DRAWN_BY_DALI, STRONG
 from pipelines.augment.draws import PLANNED_IMAGES
 from pipelines.errors import InputError
 from pipelines.loaders import Batch, LoaderConfig, choose_loader, dali, joint, open_joint, open_loader
-from pipelines.loaders.base import ROOM
 from pipelines.loaders.cache import decoded_bytes
+from pipelines.loaders.opening import ROOM
 from pipelines.records import SPLITS, read_info, read_manifest
 from tests.conftest import assert_same_tail, make_records
 

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from pipelines.errors import InputError
-from pipelines.loaders import LoaderConfig, base, choose_loader, open_loader
+from pipelines.loaders import LoaderConfig, choose_loader, open_loader, opening
 from pipelines.loaders.cache import PIXELS, cache_file, decoded_bytes, decoded_split
 from pipelines.loaders.resident import PLACES, choose_place
 from pipelines.progress import untracked
@@ -181,12 +181,12 @@ def test_auto_takes_what_fits_and_says_why(records: Path, tmp_path: Path, monkey
     with monkeypatch.context() as little:
         little.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=enough_for_one))
         assert [choose_loader(settings)[0], choose_loader(settings, settings)[0]] == ["resident", "dali"]
-    monkeypatch.setattr("pipelines.loaders.cache.room_bytes", lambda *_configs: 1000)
+    monkeypatch.setattr("pipelines.loaders.opening.room_bytes", lambda *_configs: 1000)
     assert choose_loader(settings) == (
         "dali",
         f"its 0 MiB of decoded images are more than half of the room in {tmp_path}",
     )
-    monkeypatch.setattr(base, "ROOM", 0.0)
+    monkeypatch.setattr(opening, "ROOM", 0.0)
     assert "free memory" in choose_loader(settings)[1]
 
 
