@@ -141,7 +141,7 @@ class Suite:
             (
                 *(one.option() for one in self.settings),
                 *(
-                    Option(name, f"1: the suite {of.name} in its place", switch, False)
+                    Option(name, f"the suite {of.name} in its place", switch, False, alone=True)
                     for name, of in self.instead.items()
                 ),
                 *COMMON,

@@ -19,9 +19,8 @@ from fastfer.torchrun import is_first_process
 from fastfer.training.fit import OnEpoch, fit
 from fastfer.training.run import Run
 from pipelines.errors import InputError
-from pipelines.progress import Track, untracked
+from pipelines.progress import Say, Track, unsaid, untracked
 
-Say = Callable[[str], None]
 EpochView = Callable[[str], AbstractContextManager[OnEpoch]]
 """Opens the view of a training by its name; the context gives the function that takes its epochs."""
 LAST_LINES: Final = 3
@@ -37,7 +36,7 @@ def train_and_test(
     """
     first = is_first_process()
     if not first:
-        say, track = _quiet, untracked
+        say, track = unsaid, untracked
     run = Run.of(config, say, track)
     if config.resume and run.is_trained:
         say(f"{run.folder.name}: trained already")
@@ -51,10 +50,10 @@ def train_and_test(
         with (epochs if first else unseen)(run.folder.name) as on_epoch:
             if not fit(run, track=track, on_epoch=on_epoch):
                 return run, None
-    finished, loading = FinishedRun.open(run.folder), Loading.of(config)
+    finished, loading = FinishedRun.open(run.folder), Loading.of(run.config)
     parts = finished.datasets if len(finished.datasets) > 1 else ()
     for dataset in (*parts, run.settings["dataset"]):
-        scores = scores_of(finished, dataset, shards=config.shards, loading=loading, track=track)
+        scores = scores_of(finished, dataset, shards=config.shards, loading=loading, track=track, say=say)
     return run, scores
 
 
@@ -62,10 +61,6 @@ def train_and_test(
 def unseen(_name: str) -> Iterator[OnEpoch]:
     """An `EpochView` that shows nothing: for tests, and for all processes but the first."""
     yield lambda _row: None
-
-
-def _quiet(_line: str) -> None:
-    """Says nothing: one process speaks for all."""
 
 
 def as_arguments(config: TrainConfig) -> list[str]:

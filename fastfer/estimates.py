@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fastfer.cells import Say
 from fastfer.datasets import Source, read
 from fastfer.datasets.splits import split_rows
 from fastfer.faces.extract import extract
@@ -28,6 +27,7 @@ from fastfer.training.log import median_speed
 from pipelines.augment import LIGHT
 from pipelines.augment.offline import augment_copy
 from pipelines.errors import InputError
+from pipelines.progress import Say
 from pipelines.records import encode_jpeg
 
 TRIED_FACES: Final = 16

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fastfer.cells import Say, title
+from fastfer.cells import title
 from fastfer.config import TrainConfig
 from fastfer.estimates import balanced, balancing, images_per_s, prospect, run_bytes, sharding
 from fastfer.labels import CLASSES
@@ -15,6 +15,7 @@ from fastfer.study import StudyConfig, is_trained, records_step
 from fastfer.together import known_parts
 from fastfer.variants import open_records
 from pipelines.errors import InputError
+from pipelines.progress import Say, unsaid
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Step:
     disk_bytes: int | None = None
 
 
-def plan_of(study: StudyConfig, say: Say = lambda _line: None) -> list[Step]:
+def plan_of(study: StudyConfig, say: Say = unsaid) -> list[Step]:
     """All steps. A training's time is that of all its epochs: early stopping makes it shorter.
 
     What earlier runs in `runs` do not tell is tried out on a few images, which `say` is told of.

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from fastfer.faces.detect import DETECTORS, detector_version
 from fastfer.faces.extract import COLORS, OUTCOME_SCHEMA, SAMPLE_KNOWS, Extracted, FaceSettings, extract
 from fastfer.variants import PLACE_SCHEMA, ShardJob, ShardResult, VariantPlan, build_variant, cut, expect_work
 from pipelines.errors import InputError
-from pipelines.progress import Track, untracked
+from pipelines.progress import Say, Track, unsaid, untracked
 from pipelines.records import SPLITS, DatasetInfo, Sample, make_folder, sha256, shard_name, write_shard
 
 CHOICES: Final = {
@@ -123,9 +122,7 @@ def _weights(given: Path | None) -> Path:
     return retinaface_weights(given)
 
 
-def make_shards(
-    config: ShardConfig, track: Track = untracked, say: Callable[[str], None] = lambda _line: None
-) -> DatasetInfo:
+def make_shards(config: ShardConfig, track: Track = untracked, say: Say = unsaid) -> DatasetInfo:
     """Build the variant that `config` describes, or go on where an earlier run stopped.
 
     `say` is told what was recognised, and which detector is used.

@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 
 from fastfer.balance import BalanceConfig, balance
-from fastfer.cells import EpochView, Say, title, train_and_test, train_on_devices
+from fastfer.cells import EpochView, title, train_and_test, train_on_devices
 from fastfer.config import AUGMENTATIONS, TrainConfig, split_datasets
 from fastfer.datasets.demo import DemoConfig, make_demo_data
 from fastfer.evaluation.compare import Result, compare, shared_tests
@@ -23,7 +23,7 @@ from fastfer.shards import ShardConfig, make_shards
 from fastfer.together import known_parts, training_parts
 from fastfer.training.run import Run
 from pipelines.errors import InputError
-from pipelines.progress import Track
+from pipelines.progress import Say, Track
 from pipelines.records import read_info
 from pipelines.records.format import INFO_NAME
 
@@ -265,7 +265,7 @@ def _test_across(study: StudyConfig, outcome: Outcome, track: Track, say: Say) -
     for run in outcome.runs:
         others = counterparts(run.datasets)
         for dataset in [name for name in others if name in study.datasets]:
-            outcome.attempt(f"{run.folder.name} on {dataset}", partial(scores_of, run, dataset, **how), say)
+            outcome.attempt(f"{run.folder.name} on {dataset}", partial(scores_of, run, dataset, say=say, **how), say)
         if others and all(_is_known(run, dataset, study) for dataset in others):
             tested.append(run)
     if tested:

@@ -49,6 +49,7 @@ def make_records(
     per_split: dict[str, int],
     shard_rows: int = 10,
     size_px: int = 32,
+    channels: int = 1,
     labels: Sequence[int] = range(len(CLASSES)),
 ) -> Path:
     """A small finished variant: smooth random images, `labels` in turn, a dropped row after every seventh."""
@@ -63,7 +64,7 @@ def make_records(
             for position in range(min(shard_rows, count - first)):
                 if len(rows) % 8 == 7:
                     rows.append(_row(len(rows), labels, split, None))
-                coarse = rng.integers(0, 255, (4, 4), dtype=np.uint8)
+                coarse = rng.integers(0, 255, (4, 4, channels), dtype=np.uint8)
                 jpeg = encode_jpeg(cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC))
                 row = _row(len(rows), labels, split, (name, position))
                 samples.append(Sample(str(row["key"]), jpeg, int(str(row["label"])), len(rows), {"note": "made"}))

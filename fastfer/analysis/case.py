@@ -17,14 +17,13 @@ from fastfer.analysis.queries import agreement, queries_by_labels, with_queries
 from fastfer.analysis.separability import Sample, Separability, plane, separability
 from fastfer.analysis.statistics import Difference, Share, difference, share_of
 from fastfer.analysis.verdicts import judged_wrong, read_verdicts, write_suspects
-from fastfer.cells import Say
 from fastfer.datasets import Source, find_dataset, read
 from fastfer.evaluation.compare import holm
 from fastfer.evaluation.evaluate import FinishedRun, finished_runs
 from fastfer.faces.detect import detector_version
 from fastfer.training.log import EPOCHS_NAME
 from pipelines.errors import InputError
-from pipelines.progress import Track, untracked
+from pipelines.progress import Say, Track, unsaid, untracked
 
 TRAINING_FREE: Final = "HOG"
 
@@ -113,7 +112,7 @@ class Case:
     missing: list[tuple[str, str]] = field(default_factory=list)  # why, and the command that helps
 
 
-def make_case(config: CaseConfig, *, track: Track = untracked, say: Say = lambda _line: None) -> Case:
+def make_case(config: CaseConfig, *, track: Track = untracked, say: Say = unsaid) -> Case:
     """Measure and estimate all that the material allows; what is missing is said in `missing`.
 
     Raises:

@@ -53,7 +53,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     run = FinishedRun.open(folder)
     dataset = arguments.dataset or run.settings["dataset"]
     which: dict[str, Any] = {"split": arguments.split, "flip": arguments.flip}
-    metrics = evaluate(run, dataset, shards=arguments.shards, loading=Loading.of(arguments), **which, track=track)
+    how: dict[str, Any] = {"shards": arguments.shards, "loading": Loading.of(arguments), "track": track, "say": say}
+    metrics = evaluate(run, dataset, **which, **how)
     show_scores(f"{run.folder.name} on {dataset}, {arguments.split}", metrics)
     found = metrics["found_only"]
     if found is not None and found["n"] < metrics["n"]:

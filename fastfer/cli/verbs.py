@@ -12,13 +12,14 @@ from pipelines.records import parse_place
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One `--name value`. `kind` turns the text into a value; without a default the option is required."""
+    """One `--name value`; `alone` is its value where none is given. `kind` turns the text into a value."""
 
     name: str
     help: str
     kind: Callable[[str], Any] = str
     default: Any = None
     required: bool = False
+    alone: Any = None
 
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Add the option to a verb's parser; its help shows the default."""
@@ -28,6 +29,8 @@ class Option:
             type=self.kind,
             default=self.default,
             required=self.required,
+            nargs=None if self.alone is None else "?",
+            const=self.alone,
             metavar=self.name.split("-")[-1].upper(),
             help=(self.help + shown).replace("%", "%%"),
         )

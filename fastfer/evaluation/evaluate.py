@@ -17,8 +17,8 @@ from fastfer.training.checkpoint import load_model
 from fastfer.training.run import BEST_NAME, SUMMARY_NAME
 from fastfer.variants import TESTED_VARIANT, faces_of, open_records
 from pipelines.errors import InputError
-from pipelines.loaders import CACHE, LoaderConfig, open_loader
-from pipelines.progress import Track, untracked
+from pipelines.loaders import CACHE, LoaderConfig, open_loader, settled
+from pipelines.progress import Say, Track, unsaid, untracked
 from pipelines.records import info_sha256, is_as_written, read_manifest, sha256, write_csv, write_table
 
 METRICS_NAME: Final = "metrics.json"
@@ -116,6 +116,7 @@ def evaluate(
     flip: bool = False,
     loading: Loading = AS_USUAL,
     track: Track = untracked,
+    say: Say = unsaid,
 ) -> dict[str, Any]:
     """Test a run's best weights on a split of a dataset, or of several; returns and writes what `metrics.json` holds.
 
@@ -137,7 +138,7 @@ def evaluate(
         _refuse_unlike(run, content, shards, name)
 
     def tested(name: str) -> Portion:
-        config = _loader_config(run, name, shards, split, device, loading)
+        (config,) = settled([_loader_config(run, name, shards, split, device, loading)], say)
         left_out = _left_out(run, name, shards, config.variant.name) if split == "test" else []
         with (
             open_loader(config, track) as images,
@@ -185,10 +186,17 @@ def known_scores(
 
 
 def scores_of(
-    run: FinishedRun, dataset: str, *, shards: Path, loading: Loading = AS_USUAL, track: Track = untracked
+    run: FinishedRun,
+    dataset: str,
+    *,
+    shards: Path,
+    loading: Loading = AS_USUAL,
+    track: Track = untracked,
+    say: Say = unsaid,
 ) -> dict[str, Any]:
     """The scores of an earlier test on the test split as it is now, or of one made now."""
-    return known_scores(run, dataset, shards) or evaluate(run, dataset, shards=shards, loading=loading, track=track)
+    known = known_scores(run, dataset, shards)
+    return known or evaluate(run, dataset, shards=shards, loading=loading, track=track, say=say)
 
 
 def _records_sha256(run: FinishedRun, dataset: str, shards: Path) -> str:

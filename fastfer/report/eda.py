@@ -4,7 +4,7 @@ Measuring the photographs takes nearly all of its time when it is made first (`a
 when it is made again. What is not there yet is named on the page, with the command that makes it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from fastfer.report.locale import Locale, locale_of
 from fastfer.report.write import write_page
 from fastfer.variants import open_records
 from pipelines.errors import InputError
-from pipelines.progress import Track, untracked
+from pipelines.progress import Say, Track, unsaid, untracked
 from pipelines.records import read_manifest
 
 BALANCED: Final = "augmented"
@@ -34,7 +34,7 @@ def make_eda(
     seed: int = 0,
     workers: int = 2,
     track: Track = untracked,
-    say: Callable[[str], None] = lambda _line: None,
+    say: Say = unsaid,
 ) -> Path:
     """Write the page about some datasets, its figures, tables and pictures into the folder `out`.
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -20,9 +20,9 @@ from fastfer.together import Part, training_parts
 from fastfer.torchrun import world_size
 from fastfer.variants import LOCK_NAME
 from pipelines.errors import InputError
-from pipelines.loaders import Loader, choose_loader, open_joint, open_loader
+from pipelines.loaders import Loader, open_joint, open_loader, settled
 from pipelines.loaders.joint import wanted_images
-from pipelines.progress import Track, untracked
+from pipelines.progress import Say, Track, unsaid, untracked
 from pipelines.records import DatasetInfo, file_lock, info_sha256, merge_infos, read_info
 
 AUTOMATIC: Final = ("resident", "dali")
@@ -43,9 +43,7 @@ class Run:
     settings: dict[str, Any]
 
     @classmethod
-    def of(
-        cls, config: TrainConfig, say: Callable[[str], None] = lambda _line: None, track: Track = untracked
-    ) -> "Run":
+    def of(cls, config: TrainConfig, say: Say = unsaid, track: Track = untracked) -> "Run":
         """Read the records' description and fix the settings; `say` is told what `auto` is taken for, and why.
 
         The parts of a joint set are made here, if they are not there yet.
@@ -70,9 +68,7 @@ class Run:
             return begun[0]
         if world_size() > 1:
             raise InputError("LOADER=auto looks at free memory, and processes may find different things: name a loader")
-        kind, why = choose_loader(*loading)
-        say(f"loader: {kind}, as {why}")
-        return runs[AUTOMATIC.index(kind)]
+        return runs[AUTOMATIC.index(settled(loading, say)[0].kind)]
 
     @classmethod
     def _fixed(cls, config: TrainConfig, parts: list[Part]) -> "Run":

@@ -27,6 +27,7 @@ from pipelines.buffers import Buffers, current_stream
 
 LONGEST: Final = 2
 """Times the shorter side, that the longer may be: so far the warp mirrors and the blurs find pixels to mirror."""
+SHORTEST_PX: Final = 2
 WHOLE_ON: Final = {"cuda"}
 """Devices where a policy is compiled as a whole; a CPU would compute what no image has drawn."""
 
@@ -82,28 +83,28 @@ class OnlinePolicy:
         To some 2e-7 of white, on which images beside it have an influence.
 
         Args:
-            img_BCHW: uint8 0..255 or float 0..1, on any device; left as it is.
-            rows_B: int64 [B] on the host, each image's row in the manifest.
+            img_BCHW: uint8 0..255 or float 0..1, on any device, of at least 2 x 2 px; left as it is.
+            rows_B: int64 [B] on the host (numpy), each image's row in the manifest.
             epoch: 0..2**32 - 1.
             coming_N: int64 [N] on the host, rows that will most likely follow in this epoch, in batches of this size:
                 it takes less time to draw for them now. Nothing else depends on it.
-            out: float32 [B, C, H, W] on the same device to write into; made anew when not given.
+            out: float32 [B, C, H, W], contiguous, on the same device to write into; made anew when not given.
 
         Returns:
             float32 [B, C, H, W] 0..1 on the same device.
 
         Raises:
-            ValueError: the number of rows is not the number of images, there are none, or one side is more than
+            ValueError: images, rows or `out` are not as above, there are none, or one side of the images is more than
                 `LONGEST` times the other.
         """
-        if rows_B.shape != (len(img_BCHW),):
-            raise ValueError(f"{len(img_BCHW)} images need as many rows, got an array of shape {rows_B.shape}")
-        shorter_px, longer_px = sorted(img_BCHW.shape[-2:])
-        if not len(img_BCHW) or longer_px > LONGEST * shorter_px:
-            shape = tuple(img_BCHW.shape)
-            raise ValueError(f"images {shape}: there must be one, and no side more than {LONGEST} times the other")
+        _refuse_images(img_BCHW)
+        _refuse_rows(rows_B, len(img_BCHW))
         if out is None:
             out = self._fresh(img_BCHW)
+        elif (out.shape, out.dtype, out.device) != (img_BCHW.shape, torch.float32, img_BCHW.device):
+            raise ValueError(f"out is {_what(out)}: it must be as the images, {_what(img_BCHW)}, but float32")
+        elif not out.is_contiguous():
+            raise ValueError("out must be contiguous")
         plan = self._plan(img_BCHW, rows_B, epoch, coming_N)
         self._execution_of(img_BCHW)(img_BCHW, plan, out)
         return out
@@ -146,6 +147,27 @@ class OnlinePolicy:
         ):
             self._buffers = Buffers(tuple(like_BCHW.shape), np.float32)
         return self._buffers.take()[: len(like_BCHW)]
+
+
+def _refuse_images(img_BCHW: Tensor) -> None:
+    shorter_px, longer_px = sorted(img_BCHW.shape[-2:])
+    if img_BCHW.dtype != torch.uint8 and not img_BCHW.is_floating_point():
+        raise ValueError(f"images are uint8 or floats, not {img_BCHW.dtype}")
+    if not len(img_BCHW) or shorter_px < SHORTEST_PX or longer_px > LONGEST * shorter_px:
+        raise ValueError(
+            f"images {tuple(img_BCHW.shape)}: there must be one, of at least {SHORTEST_PX} x {SHORTEST_PX} px, and no "
+            f"side more than {LONGEST} times the other"
+        )
+
+
+def _refuse_rows(rows_B: NDArray[np.int64], images: int) -> None:
+    if not isinstance(rows_B, np.ndarray) or rows_B.dtype != np.int64 or rows_B.shape != (images,):
+        what = f"{type(rows_B).__name__} of {rows_B.dtype} {tuple(rows_B.shape)}"
+        raise ValueError(f"{images} images need as many rows, as numpy's int64 on the host: this is {what}")
+
+
+def _what(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {tuple(tensor.shape)} on {tensor.device}"
 
 
 def normalise(

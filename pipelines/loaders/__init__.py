@@ -3,7 +3,7 @@
 from pipelines.loaders.base import Batch, Loader, LoaderState
 from pipelines.loaders.config import CACHE, LOADERS, LoaderConfig
 from pipelines.loaders.joint import open_joint
-from pipelines.loaders.opening import choose_loader, open_loader
+from pipelines.loaders.opening import choose_loader, open_loader, settled
 from pipelines.loaders.prefetch import prefetched
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "open_joint",
     "open_loader",
     "prefetched",
+    "settled",
 ]

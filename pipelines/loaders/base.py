@@ -103,8 +103,10 @@ class Loader(ABC):
         `drawn_for` is what the loader's own draws belong to, where that is not this epoch and its rows.
 
         Raises:
-            ValueError: an epoch has fewer batches.
+            ValueError: an epoch has fewer batches, or it is below 0.
         """
+        if epoch < 0:
+            raise ValueError(f"there is no epoch {epoch}: they begin with 0")
         if not 0 <= consumed <= len(self):
             raise ValueError(f"{consumed} batches of {len(self)} cannot have been consumed")
         self._state = LoaderState(epoch, consumed)

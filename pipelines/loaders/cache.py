@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from pipelines.records import (
     file_lock,
     info_sha256,
     is_as_written,
+    read_info,
     read_labels,
     sha256,
     write_atomically,
@@ -52,12 +54,16 @@ def decoded_bytes(info: DatasetInfo, split: str) -> int:
     return int(np.prod(_shape(info, split)))
 
 
-def room_bytes(*configs: LoaderConfig) -> int:
-    """Free bytes on the disk of the cache, with what the cache of these records takes already."""
-    cache = configs[0].cache
-    folder = next(path for path in (cache, *cache.absolute().parents) if path.is_dir())
+def room_bytes(cache: Path) -> int:
+    """Free bytes on the disk of a cache, whether its folder is there or is to be made; 0 where neither can be."""
+    above = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    return shutil.disk_usage(above).free if above.is_dir() and os.access(above, os.W_OK) else 0
+
+
+def kept_bytes(*configs: LoaderConfig) -> int:
+    """What the decoded images of these records take in the cache already."""
     mine = [path for config in configs for path in cache_file(config, PIXELS).parent.glob(f"*{PIXELS}")]
-    return shutil.disk_usage(folder).free + sum(path.stat().st_size for path in mine)
+    return sum(path.stat().st_size for path in mine)
 
 
 def cache_file(config: LoaderConfig, suffix: str) -> Path:
@@ -65,23 +71,43 @@ def cache_file(config: LoaderConfig, suffix: str) -> Path:
     return config.cache / info_sha256(config.variant) / f"{config.split}{suffix}"
 
 
-def kept_in_cache(config: LoaderConfig, suffix: str, *, need_bytes: int, write: Callable[[Path], object]) -> Path:
+def kept_in_cache(
+    config: LoaderConfig,
+    info: DatasetInfo,
+    suffix: str,
+    *,
+    need_bytes: int,
+    is_exact: bool,
+    write: Callable[[Path], object],
+) -> Path:
     """The file made of `config.split` with this suffix; `write` makes it where it is missing, damaged or half.
 
-    Processes that come at the same time wait for the one that makes it.
+    Processes that come at the same time wait for the one that makes it. It takes `need_bytes`, or less if that is not
+    exact.
 
     Raises:
-        InputError: there is no room, or what `write` raises.
+        InputError: there is no room, the records are no longer those that `info` describes, or what `write` raises.
     """
     path = cache_file(config, suffix)
-    full = config.verify == "full"
-    if _is_whole(path, full=full):  # on a disk that cannot be written to, too
+
+    def refuse_others() -> None:
+        """What is kept by a checksum must be made of the records that have it."""
+        if read_info(config.variant) != info or cache_file(config, suffix) != path:
+            raise InputError(f"{config.variant} was made anew while it was opened: start again")
+
+    def write_of_these(temporary: Path) -> None:
+        write(temporary)
+        refuse_others()
+
+    refuse_others()
+    is_whole = partial(_is_whole, path, need_bytes if is_exact else None, full=config.verify == "full")
+    if is_whole():  # on a disk that cannot be written to, too
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(path.with_name(f"{path.name}.lock")):
-            if not _is_whole(path, full=full):
-                _make(path, need_bytes, write)
+            if not is_whole():
+                _make(path, need_bytes, write_of_these)
     except OSError as error:
         raise InputError(
             f"what is made of {config.variant} cannot be kept in {path.parent} ({error.strerror}; "
@@ -94,13 +120,15 @@ def decoded_split(config: LoaderConfig, info: DatasetInfo, track: Track) -> Deco
     """Open the decoded images of `config.split`; decode the shards first if that has not been done.
 
     Raises:
-        InputError: an image cannot be decoded, or there is no room.
+        InputError: an image cannot be decoded, or as `kept_in_cache`.
     """
     shape = _shape(info, config.split)
     path = kept_in_cache(
         config,
+        info,
         PIXELS,
         need_bytes=decoded_bytes(info, config.split),
+        is_exact=True,
         write=lambda temporary: _decode_into(temporary, config, info, track),
     )
     img_NCHW = np.memmap(path, np.uint8, mode="c", shape=shape)  # a private map: torch takes no read-only memory
@@ -111,10 +139,12 @@ def _shape(info: DatasetInfo, split: str) -> tuple[int, int, int, int]:
     return info.samples(split), info.channels, info.size_px, info.size_px
 
 
-def _is_whole(path: Path, *, full: bool) -> bool:
+def _is_whole(path: Path, size_bytes: int | None, *, full: bool) -> bool:
+    """Whether it is what its statement says, and has its size, where that is known."""
     try:
-        stated = json.loads(_statement(path).read_text(encoding="utf-8"))
-        return path.stat().st_size == stated["bytes"] and is_as_written(path, stated["sha256"], full=full)
+        stated, found_bytes = json.loads(_statement(path).read_text(encoding="utf-8")), path.stat().st_size
+        has_size = found_bytes == stated["bytes"] and size_bytes in {None, found_bytes}
+        return has_size and is_as_written(path, stated["sha256"], full=full)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -154,12 +184,8 @@ def _decode_all(file: int, config: LoaderConfig, info: DatasetInfo, track: Track
         track(title, total=total, unit="images") as advance,
         ThreadPoolExecutor(max(1, config.workers)) as pool,
     ):
-        try:
-            for done in pool.map(lambda part: part(), _parts(file, config, info)):
-                advance(done)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for done in pool.map(lambda part: part(), _parts(file, config, info)):  # cancels the others on a failure
+            advance(done)
 
 
 def _parts(file: int, config: LoaderConfig, info: DatasetInfo) -> Iterator[Callable[[], int]]:

@@ -48,9 +48,17 @@ class LoaderConfig:
         for name, (noun, known) in (choices | {"split": ("split", SPLITS)}).items():
             if getattr(self, name) not in known:
                 raise InputError(f"no {noun} {getattr(self, name)!r}: choose one of {', '.join(known)}")
+        for name in ("batch", "seed", "workers"):
+            if not isinstance(number := getattr(self, name), int):
+                raise InputError(f"{name} {number!r} is impossible: it must be a whole number")
         if self.batch < 1:
             raise InputError(f"a batch of {self.batch} images is impossible: it must be at least 1")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"the seed {self.seed} is impossible: it must be in 0..2**32-1")
         if self.workers < 0:
             raise InputError(f"{self.workers} workers are impossible: it must be 0 or more")
+        for name in ("variant", "cache"):
+            if isinstance(path := getattr(self, name), str):
+                raise TypeError(f"{name} is the text {path!r}, where a path is wanted")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank {self.rank} is not one of {self.world_size}")

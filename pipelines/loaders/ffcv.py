@@ -52,8 +52,10 @@ class FfcvLoader(Loader):
         super().__init__(config, info, Share.of(config, info))
         path = kept_in_cache(
             config,
+            info,
             BETON,
             need_bytes=decoded_bytes(info, config.split) + PAGE_BYTES,
+            is_exact=False,
             write=lambda temporary: write_beton(temporary, config.variant, info, config.split),
         )
         number = [IntDecoder(), ToTensor()]

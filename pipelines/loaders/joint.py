@@ -17,7 +17,7 @@ from pipelines.augment.draws import PLANNED_IMAGES
 from pipelines.errors import InputError
 from pipelines.loaders.base import Batch, Loader, LoaderState, Pass, concatenated
 from pipelines.loaders.config import LoaderConfig
-from pipelines.loaders.opening import choose_loader, open_loader
+from pipelines.loaders.opening import open_loader, settled
 from pipelines.loaders.order import Share, epoch_rng
 from pipelines.progress import Track, untracked
 from pipelines.records import merge_infos, read_manifest
@@ -42,6 +42,7 @@ def open_joint(
 
     Raises:
         InputError: the variants differ in classes, channels or size, the mixture does not fit, or as `open_loader`.
+        ValueError: there is no part.
     """
     return JointLoader(parts, mixture, track)
 
@@ -104,7 +105,9 @@ class JointLoader(Loader):
     """Mixes the batches of several loaders. `info` describes all variants together."""
 
     def __init__(self, parts: Sequence[LoaderConfig], mixture: Sequence[float] | None, track: Track) -> None:
-        configs = _of_one_kind([replace(parts[0], variant=part.variant, drop_last=False) for part in parts])
+        if not parts:
+            raise ValueError("a joint loader needs a part")
+        configs = settled([replace(parts[0], variant=part.variant, drop_last=False) for part in parts])
         with ExitStack() as opened:
             loaders = [opened.enter_context(open_loader(config, track)) for config in configs]
             info = merge_infos([loader.info for loader in loaders])
@@ -163,14 +166,6 @@ class JointLoader(Loader):
         for stream in self._streams:
             stream.start(0, 0)  # lets go of what it holds
         self._opened.close()
-
-
-def _of_one_kind(configs: list[LoaderConfig]) -> list[LoaderConfig]:
-    """The parts with `auto` decided for all of them."""
-    if configs[0].kind != "auto":
-        return configs
-    kind, _ = choose_loader(*configs)
-    return [replace(config, kind=kind) for config in configs]
 
 
 def wanted_images(samples: Sequence[int], mixture: Sequence[float] | None) -> NDArray[np.int64]:

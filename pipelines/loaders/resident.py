@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
-import psutil
 import torch
 
 from pipelines.buffers import upload
@@ -19,6 +18,7 @@ from pipelines.loaders.config import LoaderConfig
 from pipelines.loaders.gather import Gather, gather_of
 from pipelines.loaders.opening import ROOM
 from pipelines.loaders.order import Share, epoch_order
+from pipelines.probe import free_memory_bytes
 from pipelines.progress import Track
 from pipelines.records import DatasetInfo
 
@@ -93,7 +93,7 @@ def choose_place(asked: str, device: torch.device, size_bytes: int, processes: i
     if size_bytes <= ROOM_ON_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return "device"
     pinned_bytes = processes * _pinned_block_bytes(size_bytes)
-    return "pinned" if pinned_bytes <= ROOM * psutil.virtual_memory().available else "mapped"
+    return "pinned" if pinned_bytes <= ROOM * free_memory_bytes() else "mapped"
 
 
 def _pinned_block_bytes(size_bytes: int) -> int:

@@ -3,6 +3,7 @@
 from pipelines.probe.gpu import GpuProbe, GpuReading
 from pipelines.probe.nvml import device_facts
 from pipelines.probe.peaks import peak_device_mib, peak_rss_mib, reset_peaks
+from pipelines.probe.room import free_memory_bytes
 from pipelines.probe.whole import Probe, Reading
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Probe",
     "Reading",
     "device_facts",
+    "free_memory_bytes",
     "peak_device_mib",
     "peak_rss_mib",
     "reset_peaks",

@@ -275,10 +275,13 @@ def test_settings_of_a_suite_that_does_not_run_are_refused(
     assert "--ceiling runs another suite with its own settings: leave --repeats away" in capsys.readouterr().err
 
 
-def test_loaders_with_ceiling_is_the_training_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [["--ceiling"], ["--ceiling", "1"]])
+def test_loaders_with_ceiling_is_the_training_suite(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert loaders.SUITE.instead == {"ceiling": training.SUITE}
     suite = replace(loaders.SUITE, instead={"ceiling": replace(training.SUITE, run=a_case)})
-    monkeypatch.setattr(sys, "argv", ["loaders", "--ceiling", "1", "--quick", "1", "--results", str(tmp_path)])
+    monkeypatch.setattr(sys, "argv", ["loaders", *asked, "--quick", "1", "--results", str(tmp_path)])
     run_alone(suite)
     (path,) = tmp_path.iterdir()
     result = read_result(path)

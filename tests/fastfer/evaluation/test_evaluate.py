@@ -9,21 +9,39 @@ import pytest
 import torch
 
 from fastfer.cells import train_and_test, unseen
-from fastfer.evaluation.evaluate import MISSED, FinishedRun, evaluate, known_scores
+from fastfer.evaluation.evaluate import MISSED, FinishedRun, Loading, evaluate, known_scores
 from fastfer.evaluation.metrics import METRICS, score
 from fastfer.evaluation.predict import Preprocessing
 from fastfer.training import checkpoint
 from pipelines.errors import InputError
 from pipelines.progress import untracked
 from tests.fastfer.conftest import DEMO_SETS
-from tests.fastfer.training.test_fit import quiet, train_config
+from tests.fastfer.training.test_fit import train_config
 
 
 @pytest.fixture(scope="module")
-def run(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
-    config = train_config(shards, tmp_path_factory.mktemp("runs"), aug="none", mixup=0.0, epochs=1, ema=0.5)
-    trained, _ = train_and_test(config, track=untracked, epochs=unseen, say=quiet)
+def said() -> list[str]:
+    """What was said while `run` was made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(shards: Path, tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> FinishedRun:
+    folder = tmp_path_factory.mktemp("runs")
+    config = train_config(shards, folder, aug="none", mixup=0.0, epochs=1, ema=0.5, loader="auto", cache=folder / "c")
+    trained, _ = train_and_test(config, track=untracked, epochs=unseen, say=said.append)
     return FinishedRun.open(trained.folder)
+
+
+def test_a_loader_is_chosen_once_and_said(run: FinishedRun, said: list[str], shards: Path, tmp_path: Path) -> None:
+    """For training and its test; and for a test alone."""
+    assert [line for line in said if "loader" in line] == [line for line in said if line.startswith("loader: resident")]
+    assert sum("loader" in line for line in said) == 1
+    assert run.settings["loader"] == "resident"
+    again: list[str] = []
+    dataset, loading = run.settings["dataset"], Loading(loader="auto", cache=tmp_path)
+    evaluate(run, dataset, shards=shards, loading=loading, say=again.append)
+    assert [line.split(",")[0] for line in again] == ["loader: resident"]
 
 
 def probabilities(folder: Path) -> np.ndarray:

@@ -293,12 +293,35 @@ def test_who_compiles_nothing_does_not_wait_for_the_compiler() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_rows_and_images_must_match(batch: Tensor) -> None:
-    with pytest.raises(ValueError, match="48 images need as many rows"):
-        OnlinePolicy(STRONG, 0)(batch, ROWS[:5], 0)
+@pytest.mark.parametrize(
+    "rows",
+    [ROWS[:5], ROWS.astype(np.float64), ROWS.astype(np.int32), torch.from_numpy(ROWS)],
+    ids=["few", "floats", "32 bits", "a tensor"],
+)
+def test_rows_that_are_not_the_images_own_are_refused(batch: Tensor, rows: Any) -> None:
+    with pytest.raises(ValueError, match="48 images need as many rows, as numpy's int64 on the host"):
+        OnlinePolicy(STRONG, 0)(batch, rows, 0)
 
 
-@pytest.mark.parametrize("shape", [(0, 1, 8, 8), (1, 1, 8, 17), (1, 1, 17, 8)])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_images_are_bytes_or_floats(batch: Tensor, dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=f"images are uint8 or floats, not {dtype}"):
+        OnlinePolicy(STRONG, 0)(batch.to(dtype), ROWS, 0)
+
+
+@pytest.mark.parametrize("backend", [None, "eager"])
+def test_memory_that_the_result_does_not_fit_is_refused(batch: Tensor, backend: str | None) -> None:
+    policy, shape = OnlinePolicy(STRONG, 0, compile_backend=backend), batch.shape
+    others = torch.empty(shape[0] + 1, *shape[1:]), torch.empty(shape, dtype=torch.float64), torch.empty(shape).half()
+    for out in others:
+        with pytest.raises(ValueError, match="it must be as the images"):
+            policy(batch, ROWS, 0, out=out)
+    turned = torch.empty(shape[0], 1, shape[3], shape[2]).transpose(2, 3)
+    with pytest.raises(ValueError, match="out must be contiguous"):
+        policy(batch, ROWS, 0, out=turned)
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 8, 8), (1, 1, 8, 17), (1, 1, 17, 8), (1, 1, 1, 1)])
 def test_no_images_and_images_longer_than_an_operation_can_do_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="no side more than 2 times the other"):
         OnlinePolicy(STRONG, 0)(torch.zeros(shape, dtype=torch.uint8), np.arange(shape[0]), 0)

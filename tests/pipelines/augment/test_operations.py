@@ -1,4 +1,5 @@
 import inspect
+import itertools
 
 import cv2
 import kornia.augmentation
@@ -188,6 +189,7 @@ def test_equalise_leaves_a_flat_image() -> None:
 
 @pytest.mark.parametrize("angle", [0, 90, 135, 200])
 def test_illumination_falls_along_its_angle(angle: float) -> None:
+    """Neither kornia nor OpenCV has it: kornia's `RandomLinearIllumination` adds light, where this is a gain."""
     out = operations.illumination(torch.full((1, 1, 33, 65), 0.5), *columns(1, 0.4, angle))[0, 0].numpy()
     y, x = np.mgrid[0:33, 0:65]
     x, y = (2 * x + 1) / 65 - 1, (2 * y + 1) / 33 - 1
@@ -281,6 +283,16 @@ def test_erasing_stays_inside_and_covers_its_area() -> None:
         torch.zeros(50, 1, 200, 200), 0.02 + 0.1 * unit[0], 2 * unit[1] - 1, unit[2], unit[3], torch.ones(50)
     )
     torch.testing.assert_close(out.mean((1, 2, 3)), 0.02 + 0.1 * unit[0], atol=0.005, rtol=0)
+
+
+def test_the_grid_is_what_opencv_fills() -> None:
+    """Holes of 12 x 9 px in cells of 30 x 24 px, from the first pixel on."""
+    img = torch.rand(1, 1, 96, 120, generator=torch.Generator().manual_seed(0))
+    filled = img[0, 0].numpy().copy()
+    for x, y in itertools.product(range(0, 120, 30), range(0, 96, 24)):
+        cv2.rectangle(filled, (x, y), (x + 11, y + 8), 0.25, cv2.FILLED)  # both corners are filled
+    out = operations.grid(img, *columns(1, 0.25, 0.39, 0, 0, 0.25))
+    assert torch.equal(out[0, 0], torch.from_numpy(filled))
 
 
 def test_the_grid_is_a_grid() -> None:

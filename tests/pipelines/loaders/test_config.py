@@ -18,7 +18,12 @@ def config(**changes: object) -> LoaderConfig:
     [
         ({"batch": 0}, "a batch of 0 images is impossible"),
         ({"batch": -1}, "a batch of -1 images is impossible"),
+        ({"batch": 2.5}, "batch 2.5 is impossible: it must be a whole number"),
         ({"workers": -1}, "-1 workers are impossible"),
+        ({"workers": "2"}, "workers '2' is impossible"),
+        ({"seed": -1}, "the seed -1 is impossible"),
+        ({"seed": 2**32}, "the seed 4294967296 is impossible"),
+        ({"seed": 1.5}, "seed 1.5 is impossible"),
         ({"kind": "tar"}, "no loader 'tar'"),
         ({"place": "shelf"}, "no place 'shelf'"),
         ({"verify": "never"}, "no check 'never'"),
@@ -28,6 +33,12 @@ def config(**changes: object) -> LoaderConfig:
 def test_a_setting_that_cannot_be_is_refused_by_its_value(changes: dict[str, object], why: str) -> None:
     with pytest.raises(InputError, match=f"^{why}"):
         config(**changes)
+
+
+@pytest.mark.parametrize("name", ["variant", "cache"])
+def test_a_text_is_no_path(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} is the text 'here', where a path is wanted"):
+        config(**{name: "here"})
 
 
 @pytest.mark.parametrize(("rank", "world_size"), [(2, 2), (-1, 2), (0, 0)])

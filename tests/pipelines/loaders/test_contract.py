@@ -192,6 +192,24 @@ def test_one_class_is_enough(tmp_path: Path, kind: str) -> None:
         assert [batch.label_B.tolist() for batch in found] == [[1] * size for size in sizes]
 
 
+def test_an_epoch_draws_nothing_from_torchs_generator(records: Path, kind: str) -> None:
+    """Or what dropout draws would depend on the loader, and on where a training went on."""
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    batches(config(records, kind))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_epoch_below_the_first_is_refused(records: Path, kind: str) -> None:
+    with open_loader(config(records, kind)) as loader, pytest.raises(ValueError, match="there is no epoch -1"):
+        loader.set_epoch(-1)
+
+
+def test_a_gpu_that_is_not_there_is_refused(records: Path, kind: str) -> None:
+    with pytest.raises(InputError, match="there is no GPU cuda:99 here"):
+        open_loader(replace(config(records, kind), device="cuda:99"))
+
+
 def test_a_closed_loader_says_so(records: Path, kind: str) -> None:
     with open_loader(config(records, kind)) as loader:
         next(iter(loader))

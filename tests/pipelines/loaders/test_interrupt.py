@@ -53,6 +53,22 @@ cache._parts = slowly
 open_loader(LoaderConfig(variant=variant, split="train", batch=4, train=True, kind="resident", cache=folder))
 """
 
+ALL_AT_ONCE = """
+import sys, time
+from pathlib import Path
+from pipelines.loaders import LoaderConfig, cache, open_loader
+variant, folder = map(Path, sys.argv[1:])
+cache.DECODED_AT_ONCE = 1
+decode = cache.SplitReader.decode
+def slowly(*arguments):
+    print("decoding", flush=True)
+    time.sleep(0.1)
+    return decode(*arguments)
+cache.SplitReader.decode = slowly
+open_loader(LoaderConfig(variant=variant, split="train", batch=4, train=True, kind="resident", cache=folder))
+"""
+"""Has all of its images in line when it is stopped."""
+
 
 def started(script: Path, text: str, *arguments: object) -> subprocess.Popen[str]:
     """The script in a process group of its own, after it has printed its first lines."""
@@ -92,6 +108,15 @@ def test_who_takes_ctrl_c_for_a_request_still_gets_the_batches(records: Path, tm
     rest, said = process.communicate(timeout=PLENTY_S)
     assert process.returncode == 0, said
     assert rest.splitlines() == ["loading"] * (47 - 3)
+
+
+def test_stopped_while_decoding_nothing_that_waits_is_decoded(tmp_path: Path) -> None:
+    made = make_records(tmp_path / "made", per_split={"train": 60})
+    process = started(tmp_path / "decode.py", ALL_AT_ONCE, made, tmp_path / "cache")
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=PLENTY_S)
+    assert process.returncode != 0
+    assert len(rest.splitlines()) < 30
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -107,6 +107,16 @@ def test_images_and_labels_are_those_of_the_rows(records: Path, other: Path, kin
             assert int(batch.label_B[i]) == label
 
 
+def test_a_part_that_comes_again_comes_in_another_order(records: Path, other: Path, kind: str) -> None:
+    small = rows(batches(parts(records, other, kind), mixture=(1.0, 3.0)))
+    small = [row for row in small if row >= len(read_manifest(records))]
+    once = len(set(small))
+    passes = [small[start : start + once] for start in range(0, len(small) // once * once, once)]
+    assert len(passes) > 3
+    assert all(sorted(one) == sorted(passes[0]) for one in passes)
+    assert len({tuple(one) for one in passes}) == len(passes)
+
+
 def test_batches_are_mixed_and_differ_by_epoch(records: Path, other: Path, kind: str) -> None:
     first = len(read_manifest(records))
     found = batches(parts(records, other, kind))
@@ -175,6 +185,8 @@ def test_ranks_take_the_same_steps_and_share_no_row(records: Path, other: Path, 
 
 def test_what_cannot_be_mixed_is_refused(records: Path, other: Path, kind: str, tmp_path: Path) -> None:
     configs = parts(records, other, kind)
+    with pytest.raises(ValueError, match="a joint loader needs a part"):
+        open_joint([])
     for mixture in ((1.0,), (1.0, 0.0), (1.0, float("nan"))):
         with pytest.raises(InputError, match="positive share"):
             open_joint(configs, mixture=mixture)

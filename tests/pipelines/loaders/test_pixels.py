@@ -5,15 +5,38 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines.loaders import LoaderConfig, open_loader
 from pipelines.records import ShardReader, read_info, write_info, write_shard
-from tests.conftest import LOADERS_HERE, assert_alike
+from tests.conftest import LOADERS_HERE, assert_alike, make_records
 
 ORIENTATION = 0x0112
 LIES_ON_ITS_SIDE = 6
+
+
+@pytest.fixture(scope="module")
+def rgb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_records(tmp_path_factory.mktemp("rgb"), per_split={"train": 12}, channels=3)
+
+
+@pytest.mark.parametrize("kind", [*LOADERS_HERE, "reference"])
+def test_colours_are_those_that_were_written(rgb: Path, tmp_path: Path, kind: str) -> None:
+    """Red is the first; as Pillow decodes them."""
+    (shard, *_), written = read_info(rgb).split_shards("train"), {}
+    for name in [shard.name, *(more.name for more in _)]:
+        with ShardReader(rgb, name) as reader:
+            written |= {sample.row: np.asarray(Image.open(io.BytesIO(sample.jpeg))) for sample in reader}
+    config = LoaderConfig(variant=rgb, split="train", batch=5, train=False, kind=kind, cache=tmp_path, workers=0)
+    with open_loader(config) as loader:
+        for batch in loader:
+            assert batch.img_BCHW.shape[1:] == (3, 32, 32)
+            for row, img_CHW in zip(batch.host_rows_B.tolist(), batch.img_BCHW, strict=True):
+                off = img_CHW.permute(1, 2, 0).numpy().astype(int) - written.pop(row)
+                assert np.abs(off).mean() < 1  # decoders differ in how they widen the colours' coarser grid
+    assert not written
 
 
 @pytest.mark.parametrize(("rank", "world_size"), [(0, 1), (1, 2)])

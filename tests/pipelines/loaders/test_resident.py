@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -20,7 +22,7 @@ import pytest
 import torch
 
 from pipelines.errors import InputError
-from pipelines.loaders import LoaderConfig, choose_loader, open_loader, opening
+from pipelines.loaders import LoaderConfig, cache, choose_loader, open_loader, opening, settled
 from pipelines.loaders.cache import PIXELS, cache_file, decoded_bytes, decoded_split
 from pipelines.loaders.resident import PLACES, choose_place
 from pipelines.progress import untracked
@@ -75,6 +77,47 @@ def test_it_is_decoded_once_and_again_when_damaged(records: Path, tmp_path: Path
     path.unlink()
     assert sha256(decoded_split(settings, read_info(records), untracked).path) == whole
     assert sorted(each.name for each in path.parent.iterdir()) == ["test.u8", "test.u8.json", "test.u8.lock"]
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_cache_of_another_size_is_made_again_whatever_it_says(records: Path, tmp_path: Path, more: int) -> None:
+    settings = config(records, tmp_path, split="test")
+    path = decoded_split(settings, read_info(records), untracked).path
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[:-1] if more < 0 else whole + b"0")
+    stated = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(stated))
+    assert decoded_split(settings, read_info(records), untracked).path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_records_that_are_made_anew_while_they_are_decoded_leave_no_cache_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    made, settings = tmp_path / "made", config(tmp_path / "made", tmp_path / "cache", split="train")
+    make_records(made, per_split={"train": 12})
+    info = read_info(made)
+
+    def make_anew() -> None:
+        shutil.rmtree(made)
+        make_records(made, per_split={"train": 18}, size_px=16)
+
+    decode_all = cache._decode_all
+
+    def decode_and_make_anew(*arguments: Any) -> None:
+        decode_all(*arguments)
+        make_anew()
+
+    if when == "before":
+        make_anew()
+    else:
+        monkeypatch.setattr(cache, "_decode_all", decode_and_make_anew)
+    with pytest.raises(InputError, match="made was made anew while it was opened: start again"):
+        decoded_split(settings, info, untracked)
+    assert not list(settings.cache.rglob("*.u8"))
+    monkeypatch.undo()
+    assert decoded_split(settings, read_info(made), untracked).img_NCHW.shape == (18, 1, 16, 16)
 
 
 def test_verify_full_hashes_what_was_hashed_before(records: Path, tmp_path: Path) -> None:
@@ -188,6 +231,29 @@ def test_auto_takes_what_fits_and_says_why(records: Path, tmp_path: Path, monkey
     )
     monkeypatch.setattr(opening, "ROOM", 0.0)
     assert "free memory" in choose_loader(settings)[1]
+
+
+def test_auto_needs_a_cache_that_it_can_write_or_that_is_whole(records: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    nowhere = config(records, tmp_path / "file", kind="auto")
+    assert choose_loader(nowhere) == (
+        "dali",
+        f"its 0 MiB of decoded images are more than half of the room in {tmp_path / 'file'}",
+    )
+    with open_loader(nowhere) as loader:
+        assert loader.config.kind == "dali"
+        assert sum(len(batch) for batch in loader) == 23
+
+
+def test_auto_says_what_it_takes_and_is_nothing_else_afterwards(records: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    asked = config(records, tmp_path, kind="auto")
+    assert settled([asked, asked], said.append) == [replace(asked, kind="resident")] * 2
+    assert said == ["loader: resident, as its 0 MiB of decoded images fit in memory"]
+    assert settled([replace(asked, kind="dali")], said.append) == [replace(asked, kind="dali")]
+    assert len(said) == 1
+    with open_loader(asked) as loader:
+        assert loader.config.kind == "resident"
 
 
 def test_where_images_are_held_on_a_cpu() -> None:
