@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from pipelines.records import (
 )
 
 PIXELS: Final = ".u8"
+MIB: Final = 2**20
 DECODED_AT_ONCE: Final = 64
 """Images that a thread decodes before it writes them: 3 MiB at 224 px."""
 
@@ -79,6 +81,7 @@ def kept_in_cache(
     need_bytes: int,
     is_exact: bool,
     write: Callable[[Path], object],
+    track: Track,
 ) -> Path:
     """The file made of `config.split` with this suffix; `write` makes it where it is missing, damaged or half.
 
@@ -100,18 +103,18 @@ def kept_in_cache(
         refuse_others()
 
     refuse_others()
-    is_whole = partial(_is_whole, path, need_bytes if is_exact else None, full=config.verify == "full")
+    is_whole = partial(_is_whole, path, need_bytes if is_exact else None, full=config.verify == "full", track=track)
     if is_whole():  # on a disk that cannot be written to, too
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(path.with_name(f"{path.name}.lock")):
             if not is_whole():
-                _make(path, need_bytes, write_of_these)
+                _make(path, need_bytes, write_of_these, track)
     except OSError as error:
         raise InputError(
             f"what is made of {config.variant} cannot be kept in {path.parent} ({error.strerror}; "
-            f"{need_bytes / 2**20:,.0f} MiB are needed): choose another CACHE=, or LOADER=dali"
+            f"{need_bytes / MIB:,.0f} MiB are needed): choose another CACHE=, or LOADER=dali"
         ) from None
     return path
 
@@ -130,6 +133,7 @@ def decoded_split(config: LoaderConfig, info: DatasetInfo, track: Track) -> Deco
         need_bytes=decoded_bytes(info, config.split),
         is_exact=True,
         write=lambda temporary: _decode_into(temporary, config, info, track),
+        track=track,
     )
     img_NCHW = np.memmap(path, np.uint8, mode="c", shape=shape)  # a private map: torch takes no read-only memory
     return DecodedSplit(path, img_NCHW, *read_labels(config.variant, config.split))
@@ -139,12 +143,13 @@ def _shape(info: DatasetInfo, split: str) -> tuple[int, int, int, int]:
     return info.samples(split), info.channels, info.size_px, info.size_px
 
 
-def _is_whole(path: Path, size_bytes: int | None, *, full: bool) -> bool:
+def _is_whole(path: Path, size_bytes: int | None, *, full: bool, track: Track) -> bool:
     """Whether it is what its statement says, and has its size, where that is known."""
     try:
         stated, found_bytes = json.loads(_statement(path).read_text(encoding="utf-8")), path.stat().st_size
         has_size = found_bytes == stated["bytes"] and size_bytes in {None, found_bytes}
-        return has_size and is_as_written(path, stated["sha256"], full=full)
+        with _hashing(path.name, found_bytes, track) as advance:
+            return has_size and is_as_written(path, stated["sha256"], full=full, advance=advance)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -153,7 +158,11 @@ def _statement(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _make(path: Path, need_bytes: int, write: Callable[[Path], object]) -> None:
+def _hashing(name: str, size_bytes: int, track: Track) -> AbstractContextManager[Callable[[int], None]]:
+    return track(f"Checking {name} in the cache", total=-(-size_bytes // MIB), unit="MiB")
+
+
+def _make(path: Path, need_bytes: int, write: Callable[[Path], object], track: Track) -> None:
     """Write into a hidden file, which gets its name when it is whole; then what it must be, beside it."""
     # A name of its own: the folder may have been deleted under a process that still writes, and its lock with it.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -164,7 +173,9 @@ def _make(path: Path, need_bytes: int, write: Callable[[Path], object]) -> None:
         if shutil.disk_usage(path.parent).free < need_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(temporary)
-        stated = {"sha256": sha256(temporary), "bytes": temporary.stat().st_size}
+        size_bytes = temporary.stat().st_size
+        with _hashing(path.name, size_bytes, track) as advance:
+            stated = {"sha256": sha256(temporary, advance), "bytes": size_bytes}
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from pipelines.loaders.base import Batch, Loader, LoaderState
 from pipelines.loaders.cache import decoded_bytes, kept_in_cache
 from pipelines.loaders.config import LoaderConfig
 from pipelines.loaders.order import Share, epoch_order
+from pipelines.progress import Track
 from pipelines.records import DatasetInfo, SplitReader, refuse_undecodable
 
 BETON: Final = ".beton"
@@ -42,7 +43,7 @@ def require_ffcv() -> None:
 class FfcvLoader(Loader):
     """Batches of FFCV's `Loader`, which is told this epoch's order; they are copied out of its ring of buffers."""
 
-    def __init__(self, config: LoaderConfig, info: DatasetInfo) -> None:
+    def __init__(self, config: LoaderConfig, info: DatasetInfo, track: Track) -> None:
         require_ffcv()
         from ffcv.fields.decoders import IntDecoder, NDArrayDecoder
         from ffcv.loader import Loader as Ffcv
@@ -57,6 +58,7 @@ class FfcvLoader(Loader):
             need_bytes=decoded_bytes(info, config.split) + PAGE_BYTES,
             is_exact=False,
             write=lambda temporary: write_beton(temporary, config.variant, info, config.split),
+            track=track,
         )
         number = [IntDecoder(), ToTensor()]
         self._samples = info.samples(config.split)

@@ -8,13 +8,12 @@ import torch
 
 from pipelines.errors import InputError
 from pipelines.loaders.base import Loader
-from pipelines.loaders.cache import decoded_bytes, kept_bytes, room_bytes
+from pipelines.loaders.cache import MIB, decoded_bytes, kept_bytes, room_bytes
 from pipelines.loaders.config import LoaderConfig
 from pipelines.probe import free_memory_bytes
 from pipelines.progress import Say, Track, unsaid, untracked
 from pipelines.records import SPLITS, DatasetInfo, is_local, read_info, refuse_damaged
 
-MIB: Final = 2**20
 ROOM: Final = 0.5
 """Share of the free memory, or of the disk, that `auto` lets decoded images take."""
 
@@ -43,7 +42,7 @@ def open_loader(config: LoaderConfig, track: Track = untracked) -> Loader:
     if config.kind == "ffcv":
         from pipelines.loaders.ffcv import FfcvLoader
 
-        return FfcvLoader(config, info)
+        return FfcvLoader(config, info, track)
     from pipelines.loaders.dali import DaliLoader
 
     return DaliLoader(config, info)

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from typing import Final
 from pipelines.errors import InputError
 from pipelines.records.places import is_local
 
+MIB: Final = 2**20
 STALE_S: Final = 3600
 """No single write takes so long."""
 NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
@@ -113,7 +114,12 @@ def file_lock(path: Path, *, busy: str | None = None) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sha256(path: Path) -> str:
-    """The file's SHA-256 as hexadecimal digits."""
+def sha256(path: Path, advance: Callable[[int], None] = lambda _mib: None) -> str:
+    """The file's SHA-256 as hexadecimal digits; `advance` is told of every MiB."""
+    digest, block = hashlib.sha256(), bytearray(MIB)
+    view = memoryview(block)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while count := file.readinto(block):
+            digest.update(view[:count])
+            advance(1)
+    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ from pipelines.records.manifest import AGAIN, MANIFEST_NAME, read_manifest
 from pipelines.records.reader import ShardReader
 
 HASHING_THREADS: Final = 4
+_HASHED: Final[dict[tuple[Path, int, int], str]] = {}
+"""The SHA-256 of files that were hashed in this process, by path, size and time."""
 
 
 def refuse_damaged(
@@ -88,22 +90,22 @@ def refuse_undecodable(folder: Path, info: DatasetInfo, split: str) -> None:
                 reader.decode(position, info)
 
 
-def is_as_written(path: Path, digest: str, *, full: bool = False) -> bool:
+def is_as_written(
+    path: Path, digest: str, *, full: bool = False, advance: Callable[[int], None] = lambda _mib: None
+) -> bool:
     """Whether the file is there and has this SHA-256; hashed once for each size and time, or every time if `full`."""
     try:
         state = path.stat()
-        return digest == (sha256(path) if full else _sha256_of(path, state.st_size, state.st_mtime_ns))
+        seen = path, state.st_size, state.st_mtime_ns
+        if full or seen not in _HASHED:
+            _HASHED[seen] = sha256(path, advance)
     except OSError:
         return False
+    return digest == _HASHED[seen]
 
 
 def _not_as_written(path: Path) -> str:
     return f"{path} is not as it was written ({'its checksum differs' if path.is_file() else 'it is not there'})"
-
-
-@cache
-def _sha256_of(path: Path, _size: int, _mtime_ns: int) -> str:
-    return sha256(path)
 
 
 def _stated(folder: Path, shard: ShardInfo) -> tuple[tuple[Path, str], tuple[Path, str]]:

@@ -79,6 +79,27 @@ def test_it_is_decoded_once_and_again_when_damaged(records: Path, tmp_path: Path
     assert sorted(each.name for each in path.parent.iterdir()) == ["test.u8", "test.u8.json", "test.u8.lock"]
 
 
+def test_all_that_may_take_long_has_a_bar_that_comes_to_its_end(records: Path, tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    @contextmanager
+    def track(title: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        counts: list[int] = []
+        yield counts.append
+        assert sum(counts) == total
+        ended.append(f"{title}, {unit}")
+
+    once = [
+        "Checking made preprocessed, files",
+        "Decoding made preprocessed test, images",
+        "Checking test.u8 in the cache, MiB",
+    ]
+    open_loader(config(records, tmp_path, verify="full"), track).close()
+    assert ended == once
+    open_loader(config(records, tmp_path, verify="full"), track).close()
+    assert ended[len(once) :] == [once[0], once[2]]
+
+
 @pytest.mark.parametrize("more", [-1, 1])
 def test_a_cache_of_another_size_is_made_again_whatever_it_says(records: Path, tmp_path: Path, more: int) -> None:
     settings = config(records, tmp_path, split="test")
@@ -140,9 +161,9 @@ def _open(settings: LoaderConfig, together: Barrier, answers: SimpleQueue[tuple[
     decoded: list[int] = []
 
     @contextmanager
-    def slowly(*_: object, **__: object) -> Iterator[Callable[[int], None]]:
+    def slowly(_title: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         time.sleep(1)  # until the other one has looked, too
-        yield decoded.append
+        yield decoded.append if unit == "images" else [total].append
 
     together.wait(timeout=100)
     path = decoded_split(settings, read_info(settings.variant), slowly).path
