@@ -5,8 +5,8 @@ import sys
 from typing import Final
 
 from benchmarks import augment, balance, check, faces, inference, loaders, scaling, training
-from benchmarks.harness import OUT
 from benchmarks.report import verbs as report
+from benchmarks.show import OUT
 from benchmarks.suite import COMMON, DESCRIPTION, PROG, Suite
 from fastfer.cli.app import parser, run_verb
 from fastfer.cli.verbs import Verb

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.contest import contest
-from benchmarks.harness import CORES
 from benchmarks.images import bench_records
+from benchmarks.machine import CORES
 from benchmarks.peers.run import AUGMENTERS, Rival
 from benchmarks.schema import Axis, Case
 from benchmarks.suite import Setting, Suite, numbers, positive, run_alone

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from benchmarks.harness import CORES, in_turn
+from benchmarks.harness import in_turn
 from benchmarks.images import SHARD_ROWS, SIZE_PX, make_records
+from benchmarks.machine import CORES
 from benchmarks.processes import run_program
 from benchmarks.schema import Case
 from benchmarks.suite import Setting, Suite, positive, run_alone

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.contest import contest
-from benchmarks.harness import show
 from benchmarks.images import bench_records
 from benchmarks.peers.process import OWN
 from benchmarks.peers.run import CONTENDERS, Rival
+from benchmarks.show import show
 from benchmarks.suite import positive
 from fastfer.cli.verbs import Option, Verb
 

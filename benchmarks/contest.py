@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.harness import OUT, TURN_S, Measured, Turns, rounds, said
+from benchmarks.harness import TURN_S, Measured, Turns, rounds, said
 from benchmarks.peers.process import PeerError
 from benchmarks.peers.protocol import Mode, tree_cpu_seconds
 from benchmarks.peers.run import Peer, Rival
 from benchmarks.schema import Axis, Case, Role
+from benchmarks.show import OUT
 from benchmarks.watch import Measures, memory_of, probe
 
 FIRST_TURN: Final = 2

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from benchmarks.harness import CORES
+from benchmarks.machine import CORES
 from fastfer.cli.console import track
 from fastfer.datasets.demo.portraits import portraits
 from fastfer.labels import CLASSES

@@ -12,8 +12,8 @@ from typing import Final
 
 from benchmarks import training
 from benchmarks.contest import contest
-from benchmarks.harness import CORES
 from benchmarks.images import bench_records
+from benchmarks.machine import CORES
 from benchmarks.peers.protocol import Mode
 from benchmarks.peers.run import CONTENDERS, Rival
 from benchmarks.schema import Case

@@ -9,9 +9,10 @@ from typing import Final
 
 import torch
 
-from benchmarks.harness import CORES, Measured, said
+from benchmarks.harness import Measured, said
 from benchmarks.images import SIZE_PX, bench_records
 from benchmarks.inference import engines, inference_case
+from benchmarks.machine import CORES
 from benchmarks.ranks import train_on
 from benchmarks.rss import peak_rss
 from benchmarks.schema import Axis, Case

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import OUT, QUICK_RESULTS, RESULTS, show, write_result
+from benchmarks.machine import RESULTS
+from benchmarks.result_files import QUICK_RESULTS, write_result
 from benchmarks.schema import Case
+from benchmarks.show import OUT, show
 from fastfer.cli.app import parser, run_verb
 from fastfer.cli.verbs import Option, Verb, switch, words
 from pipelines.errors import InputError

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import torch
 
-from benchmarks.harness import CORES, Measured, in_turn, rate_of
+from benchmarks.harness import Measured, in_turn, rate_of
 from benchmarks.images import SIZE_PX, bench_records
+from benchmarks.machine import CORES
 from benchmarks.peak import peak_flops
 from benchmarks.schema import Axis, Case, Role
 from benchmarks.steps import PHASES, Steps, run_epoch, split

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from benchmarks.harness import QUICK_RESULTS, RESULTS
+from benchmarks.machine import RESULTS
+from benchmarks.result_files import QUICK_RESULTS
 from benchmarks.schema import read_result
 from fastfer.cli.console import say, show_table, track
 from fastfer.cli.verbs import Option, Verb, switch, words

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.harness import RESULTS, Measured, commit_of, in_turn, machine, rate_of, said, write_result
+from benchmarks.harness import Measured, in_turn, rate_of, said
+from benchmarks.machine import RESULTS, commit_of, machine
+from benchmarks.result_files import write_result
 from benchmarks.schema import Case, read_result
 from pipelines.errors import InputError
 from tests.nvml import FakeGpu, FakeNvml, pretend
@@ -87,7 +89,7 @@ def test_a_written_result_is_read_as_it_was(tmp_path: Path) -> None:
 def test_results_of_different_hardware_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for processor in ("AMD EPYC", "Intel(R) Xeon(R) Processor", "../other/(TM) 5%"):
         facts = machine().model_copy(update={"processor": processor, "cores": 2, "device": "NVIDIA H200"})
-        monkeypatch.setattr("benchmarks.harness.machine", lambda facts=facts: facts)
+        monkeypatch.setattr("benchmarks.result_files.machine", lambda facts=facts: facts)
         write_result("made", [a_case()], quick=False, folder=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         "made--2-core-amd-epyc--nvidia-h200.json",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.harness import RESULTS
+from benchmarks.machine import RESULTS
 from benchmarks.report import sections, words
 from benchmarks.report.docs import BEGIN, END, between_markers, docs_texts, write_docs
 from benchmarks.report.floors import FLOORS

@@ -15,12 +15,14 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import augment, balance, loaders, scaling, training
 from benchmarks.contest import contest, refuse_other_images, role_of, settle
-from benchmarks.harness import QUICK_RESULTS, RESULTS, Measured
+from benchmarks.harness import Measured
 from benchmarks.images import SHARD_ROWS, make_records
+from benchmarks.machine import RESULTS
 from benchmarks.peers.environments import is_ready
 from benchmarks.peers.protocol import tree_cpu_seconds
 from benchmarks.peers.run import CONTENDERS, OWN, Peer, Rival
 from benchmarks.processes import ProgramError, run_program
+from benchmarks.result_files import QUICK_RESULTS
 from benchmarks.schema import Axis, Case, read_result
 from benchmarks.stages import CURVES, Place, stage_case
 from benchmarks.suite import Setting, Suite, numbers, run_alone
