@@ -194,7 +194,7 @@ def test_operations_that_share_passes_give_the_same(
 ) -> None:
     """As on a GPU."""
     monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
-    img = batch.expand(-1, channels, -1, -1)
+    img = batch.repeat(1, channels, 1, 1)
     for policy in (STRONG, LIGHT):
         fused = OnlinePolicy(policy, 0, compile_backend="aot_eager")(img, ROWS, 0)
         torch.testing.assert_close(fused, OnlinePolicy(policy, 0)(img, ROWS, 0), atol=1e-5, rtol=0)
