@@ -7,14 +7,18 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from fastfer.cells import train_and_test, unseen
 from fastfer.evaluation.evaluate import MISSED, FinishedRun, Loading, evaluate, known_scores
 from fastfer.evaluation.metrics import METRICS, score
-from fastfer.evaluation.predict import Preprocessing
+from fastfer.evaluation.predict import Predictions, Preprocessing
+from fastfer.leaks import leaking_rows
 from fastfer.training import checkpoint
+from fastfer.training.learner import validation_scores
 from pipelines.errors import InputError
 from pipelines.progress import untracked
+from pipelines.records import read_manifest
 from tests.fastfer.conftest import DEMO_SETS
 from tests.fastfer.training.test_fit import train_config
 
@@ -61,6 +65,45 @@ def test_the_mirror_image_counts_half(run: FinishedRun, shards: Path, monkeypatc
     evaluate(run, dataset, shards=shards)
     assert np.abs(mirrored - probabilities(run.folder)).max() > 1e-3
     assert probabilities(flipped) == pytest.approx((mirrored + probabilities(run.folder)) / 2, abs=1e-6)
+
+
+def test_the_confusion_matrices_have_the_true_classes_as_rows(run: FinishedRun, shards: Path) -> None:
+    evaluate(run, run.settings["dataset"], shards=shards)
+    table = pl.read_parquet(run.folder / "predictions.parquet")
+    counts, shares = (
+        pl.read_csv(run.folder / name).select(pl.exclude(pl.String)).to_numpy()
+        for name in ("confusion.csv", "confusion_normalised.csv")
+    )
+    expected = np.zeros(counts.shape, int)
+    np.add.at(expected, (table["label"].to_numpy(), table["predicted"].to_numpy()), 1)
+    assert (expected != expected.T).any()
+    assert np.array_equal(counts, expected)
+    assert shares == pytest.approx(expected / expected.sum(1, keepdims=True), abs=1e-6)
+
+
+def test_an_epochs_scores_are_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    label, probability = rng.choice(4, 90, p=[0.6, 0.2, 0.15, 0.05]), rng.dirichlet(np.ones(4), 90)
+    scores = validation_scores(Predictions(np.arange(90), label, probability))
+    predicted = probability.argmax(1)
+    assert scores == pytest.approx(
+        {
+            "val_loss": log_loss(label, probability),
+            "val_accuracy": accuracy_score(label, predicted),
+            "val_balanced_accuracy": balanced_accuracy_score(label, predicted),
+            "val_macro_f1": f1_score(label, predicted, average="macro"),
+        }
+    )
+
+
+def test_what_duplicates_a_training_image_is_not_tested_across(run: FinishedRun, shards: Path) -> None:
+    home, other = run.settings["dataset"], next(name for name in DEMO_SETS if name != run.settings["dataset"])
+    leaking = leaking_rows(shards, home, other, "preprocessed")
+    metrics = evaluate(run, other, shards=shards)
+    tested = pl.read_parquet(run.results(other) / "predictions.parquet")
+    manifest = read_manifest(shards / other / "preprocessed").filter(split="test", status="kept")
+    assert metrics["test_set"]["left_out"] == len(leaking) > 0
+    assert set(tested["row"]) == set(manifest["row"]) - set(leaking)
 
 
 def test_another_split_goes_to_a_folder_of_its_own(run: FinishedRun, shards: Path) -> None:

@@ -21,7 +21,7 @@ def test_it_is_what_the_policy_makes_of_them(
 ) -> None:
     """By other draws in each epoch, and for an image that comes again in one."""
     monkeypatch.setattr(dali, "DRAWS_ON", draws_on)
-    run = Run.of(train_config(shards, tmp_path, dataset=TOGETHER, sampling="equal", arch="test_resnet"))
+    run = Run.of(train_config(shards, tmp_path, dataset=TOGETHER, sampling="equal", arch="test_resnet", seed=5))
     fabric, skip, come_again = Fabric(accelerator="cpu"), DRAWN_BY_DALI if draws_on else frozenset[str](), 0
     with run.open("train", fabric.device) as images:
         assert images.drawn == skip
@@ -36,9 +36,15 @@ def test_it_is_what_the_policy_makes_of_them(
 
 
 def test_it_is_only_standardised_where_nothing_augments(shards: Path, tmp_path: Path) -> None:
-    run = Run.of(train_config(shards, tmp_path, aug="none", arch="test_resnet"))
+    run = Run.of(train_config(shards, tmp_path, aug="none", arch="test_resnet", image_size=48))
     fabric = Fabric(accelerator="cpu")
     with run.open("train", fabric.device) as images:
-        learner = Learner.of(run, fabric, images)
+        learner, seen = Learner.of(run, fabric, images), []
         for batch in images:
-            assert torch.equal(learner._prepared(batch), learner.preprocessing(batch.img_BCHW))
+            prepared_BCHW = learner._prepared(batch)
+            assert torch.equal(prepared_BCHW, learner.preprocessing(batch.img_BCHW))
+            assert prepared_BCHW.shape[2:] == (48, 48)
+            seen.append(prepared_BCHW)
+    std, mean = torch.std_mean(torch.cat(seen))
+    assert abs(mean) < 0.1
+    assert 0.85 < std < 1.1  # scaled to another size they are a little smoother
