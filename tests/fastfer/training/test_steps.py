@@ -17,6 +17,7 @@ from fastfer.training.loss import Loss
 from fastfer.training.mixing import Mixing
 from fastfer.training.run import Run
 from fastfer.training.state import EpochProgress
+from pipelines.errors import InputError
 from pipelines.loaders import Loader
 from tests.fastfer.training.test_fit import train_config
 
@@ -73,6 +74,23 @@ def test_they_are_those_of_a_plain_loop(clip: float, shards: Path, tmp_path: Pat
         for found, expected in zip(ours.state_dict().values(), plain.state_dict().values(), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=LR / 100)  # Adam magnifies last bits
     assert learner.tested is not learner.network
+
+
+def test_the_seed_fixes_the_initial_weights(shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def ended(self: Learner, *_others: object) -> None:
+        seen.append({name: tensor.clone() for name, tensor in self.network.state_dict().items()})
+        raise InputError("enough")
+
+    monkeypatch.setattr(Learner, "epoch", ended)
+    for number, seed in enumerate((0, 0, 1)):
+        config = train_config(shards, tmp_path / str(number), arch="test_resnet", aug="none", seed=seed)
+        with pytest.raises(InputError, match="enough"):
+            fit.fit(Run.of(config))
+    one, again, other = seen
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not torch.equal(one["conv1.0.weight"], other["conv1.0.weight"])
 
 
 @pytest.mark.parametrize(("monitor", "sign"), [("macro_f1", 1), ("loss", -1)])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,6 +76,19 @@ def test_groups_are_drawn_independently() -> None:
     photometric, occlusion = takes[places["gamma"]], takes[places["erasing"]]
     assert abs(np.corrcoef(photometric, occlusion)[0, 1]) < 0.03
     assert abs(np.corrcoef(takes[places["flip"]], photometric)[0, 1]) < 0.03
+
+
+def test_operations_of_a_group_that_applies_all_are_drawn_independently() -> None:
+    """Each two together as often as chance has it, whichever number decides on them."""
+    num_rows, names = 20_000, ("flip", "scale", "rotation", "shear", "perspective", "translation")
+    operations = [replace(operation, chance=0.5) for operation in STRONG.groups[0].operations]
+    group = replace(STRONG.groups[0], operations=tuple(operations))
+    assert tuple(operation.name for operation in operations) == names  # more than one block of numbers decides on
+    acts_ON = np.zeros((len(names), num_rows), bool)
+    for one in draw(Policy(name="halves", groups=(group,)), 1, 0, np.arange(num_rows)):
+        acts_ON[names.index(one.operation.name), one.index_n] = True
+    correlation_OO = np.corrcoef(acts_ON)
+    assert np.abs(correlation_OO - np.eye(len(names))).max() < 0.03
 
 
 def test_epochs_and_seeds_differ() -> None:
