@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,13 @@ def test_what_comes_otherwise_than_foretold_is_drawn_anew(batch: Tensor) -> None
     policy = OnlinePolicy(STRONG, 0)
     for start in (0, 8):
         policy(batch[start : start + 8], ROWS[start : start + 8], 0, coming_N=ROWS[start + 8 :])
-    for part, epoch in ((slice(24, 32), 0), (slice(8, 16), 1), (slice(16, 20), 1), (slice(20, 28), 1)):
+    for part, epoch in (
+        (slice(16, 24), 1),
+        (slice(24, 32), 0),
+        (slice(8, 16), 1),
+        (slice(16, 20), 1),
+        (slice(20, 28), 1),
+    ):
         out = policy(batch[part], ROWS[part], epoch, coming_N=ROWS[part.stop :])
         assert torch.equal(out, OnlinePolicy(STRONG, 0)(batch[part], ROWS[part], epoch))
     small = batch[28:36, :, :30]
@@ -181,6 +188,25 @@ def test_a_smaller_batch_of_another_size_follows(batch: Tensor) -> None:
     for img in (batch, batch[:5], batch[:, :, :30], batch[:40]):
         fresh = OnlinePolicy(STRONG, 0)(img, ROWS[: len(img)], 0)
         assert torch.equal(policy(img, ROWS[: len(img)], 0), fresh)
+
+
+def test_tone_waits_for_what_comes_before_it(batch: Tensor) -> None:
+    """Only where it follows the warp it is done with it."""
+    geometry, photometric, *_ = STRONG.groups
+    flip, (brightness, gamma, *_) = geometry.operations[0], photometric.operations
+    both = replace(
+        photometric,
+        probability=1.0,
+        applies="all",
+        operations=(replace(gamma, chance=1.0), replace(brightness, chance=1.0)),
+    )
+    table = Policy(name="gamma first", groups=(replace(geometry, operations=(replace(flip, chance=1.0),)), both))
+    out = OnlinePolicy(table, 0)(batch, ROWS, 0)
+    params = {one.operation.name: torch.from_numpy(one.params_nK).float().unbind(1) for one in draw(table, 0, 0, ROWS)}
+    expected = batch.flip(3) / 255
+    for name in ("gamma", "brightness_contrast"):
+        expected = OPERATIONS[name](expected, *params[name])
+    torch.testing.assert_close(out, expected, atol=1e-4, rtol=0)
 
 
 def test_compiled_it_gives_the_same(batch: Tensor) -> None:
