@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from pipelines.loaders import LOADERS, Batch, Loader
 from pipelines.records import Sample, ShardReader, describe, encode_jpeg, sha256, tar_path, write_info, write_shard
@@ -30,6 +31,9 @@ ON_CUDA = " on cuda"
 LOADERS_ON_CUDA = [pytest.param(f"{kind}{ON_CUDA}", marks=pytest.mark.gpu) for kind in LOADERS_HERE]
 """The same with their batches on a GPU."""
 CLASSES = ("circle", "square", "cross")
+
+settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # how long an example takes says what else the machine does, and is no failure
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -87,6 +87,7 @@ ENVIRONMENTS: Final = {
             "tqdm==4.70.1",
             "polars==2.1.0",  # from here what pipelines asks for: our loader over FFCV is tested here
             "pytest==9.2.0",
+            "hypothesis==6.170.15",
             "universal-pathlib==0.3.10",
         ),
         built=("ffcv==1.0.2",),

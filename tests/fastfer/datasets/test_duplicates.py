@@ -104,7 +104,7 @@ def looks(img: Image.Image) -> np.ndarray:
     return np.asarray(img.convert("L").resize((THUMB_PX, THUMB_PX), Image.Resampling.BOX))[None]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 3), st.floats(0.5, 1.6), st.floats(0.85, 1.05), st.floats(-10, 6), st.integers(60, 95))
 def test_a_copy_resized_recoloured_and_encoded_again_is_a_near_duplicate(
     tmp_path_factory: pytest.TempPathFactory, which: int, size: float, gain: float, offset: float, quality: int
@@ -146,7 +146,7 @@ def made_prints(hashes: list[int], thumbs: list[int], files: list[int]) -> pl.Da
 looks_alike = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5)), min_size=1, max_size=30)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(looks_alike, st.integers(1, 50))
 def test_identical_files_are_paired_with_the_first_of_them(images: list[tuple[int, int]], at_once: int) -> None:
     looks_N, files_N = [look for look, _ in images], [10 * look + file for look, file in images]
@@ -184,7 +184,7 @@ def test_members_of_a_group_are_direct_duplicates_of_the_one_that_names_it(pairs
     assert all(groups[group] == group for group in groups.values())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 6), min_size=20, max_size=60), st.data())
 def test_no_copy_of_an_image_is_in_another_split(labels: list[int], data: st.DataObject) -> None:
     """Copies of copies are all copies of one picture: pairs of all of them are found, and they stand together."""

@@ -97,7 +97,7 @@ malformed_lines = st.one_of(
 EXAMPLES, LINES_AT_LEAST = 200, 10
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.lists(malformed_lines, min_size=LINES_AT_LEAST, max_size=40))
 @pytest.mark.parametrize("name", ["rafdb", "expw"])
 def test_two_thousand_malformed_lines_are_each_accounted_for(tmp_path: Path, name: str, lines: list[bytes]) -> None:

@@ -63,7 +63,7 @@ def test_train_copies_of_official_test_images_are_never_validated_on() -> None:
 images_of_labels = st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=4), min_size=1, max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(images_of_labels, st.integers(0, 5), st.data())
 def test_no_group_is_ever_in_two_splits_and_every_good_row_is_in_one(
     images: list[list[int]], seed: int, data: st.DataObject

@@ -44,7 +44,7 @@ def made(rows: int, *, num_classes: int = 4, seed: int = 0) -> tuple[np.ndarray,
 
 
 @given(predictions())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_what_the_confusion_matrix_decides_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
     labels, probabilities = case
     predicted = probabilities.argmax(axis=1)
@@ -69,7 +69,7 @@ def test_what_the_confusion_matrix_decides_equals_scikit_learn(case: tuple[np.nd
 
 
 @given(predictions())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_each_class_equals_scikit_learn_with_zero_division_0(case: tuple[np.ndarray, np.ndarray]) -> None:
     labels, probabilities = case
     num_classes = probabilities.shape[1]
@@ -88,7 +88,7 @@ def test_each_class_equals_scikit_learn_with_zero_division_0(case: tuple[np.ndar
 
 
 @given(predictions(every_class=True))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_macro_auroc_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
     labels, probabilities = case
     if probabilities.shape[1] == 2:  # scikit-learn takes a column there; the two classes' curves mirror each other
@@ -99,7 +99,7 @@ def test_macro_auroc_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray]) ->
 
 
 @given(predictions(), st.integers(0, 2**32))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_resample_is_scored_like_the_rows_it_draws(case: tuple[np.ndarray, np.ndarray], seed: int) -> None:
     labels, probabilities = case
     drawn = np.random.default_rng(seed).integers(len(labels), size=(1, len(labels)))[0]
@@ -112,7 +112,7 @@ def test_a_resample_is_scored_like_the_rows_it_draws(case: tuple[np.ndarray, np.
 
 
 @given(predictions())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_result_is_strict_json_with_every_name_and_within_its_bounds(
     case: tuple[np.ndarray, np.ndarray],
 ) -> None:
@@ -244,7 +244,7 @@ def test_two_classes_of_one_name_are_refused() -> None:
 
 
 @given(predictions())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_confusion_equals_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
     labels, probabilities = case
     num_classes = probabilities.shape[1]

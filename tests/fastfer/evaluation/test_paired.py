@@ -120,7 +120,7 @@ def two_runs(draw: st.DrawFn) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 @given(two_runs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_swapping_the_runs_turns_the_difference_round_and_keeps_p(
     case: tuple[np.ndarray, dict[str, np.ndarray]],
 ) -> None:
@@ -140,7 +140,7 @@ def test_swapping_the_runs_turns_the_difference_round_and_keeps_p(
 
 
 @given(two_runs())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_identical_runs_do_not_differ(case: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
     label_N, predicted = case
     line = compare_predictions(label_N, {"a": predicted["a"], "b": predicted["a"]}, resamples=20).row(0, named=True)
@@ -152,7 +152,7 @@ def test_identical_runs_do_not_differ(case: tuple[np.ndarray, dict[str, np.ndarr
 
 
 @given(two_runs())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_counts_give_the_difference_and_the_values_are_those_of_metrics_json(
     case: tuple[np.ndarray, dict[str, np.ndarray]],
 ) -> None:

@@ -157,7 +157,7 @@ def test_what_is_not_there_or_no_file_is_missing(tmp_path: Path) -> None:
             read(tmp_path, name)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_bytes_at_all_are_more_than_a_refusal(tmp_path: Path, data: st.DataObject) -> None:
     """Flipped and cut JPEGs and PNGs, and noise: an image or the one error."""

@@ -79,7 +79,7 @@ def test_each_image_takes_its_own_branch(batch: Tensor) -> None:
 
 
 @given(st.lists(st.integers(0, 47), min_size=1, max_size=8))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_an_image_comes_out_the_same_in_any_batch_and_order(batch: Tensor, some: list[int]) -> None:
     policy = OnlinePolicy(STRONG, 0)
     whole = policy(batch, ROWS, 2)

@@ -36,7 +36,7 @@ def test_mtcnn_finds_the_faces_where_truth_says(tiny: Path) -> None:
         assert np.median(errors) < 0.12
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from(CLASSES), st.integers(0, 3))
 def test_push_undoes_pull(seed: int, expression: str, which: int) -> None:
     portrait = portraits()[which]

@@ -55,7 +55,7 @@ def test_the_default_demo_expw_has_enough_of_every_class_and_is_imbalanced(seed:
     assert counts["train"].max() / counts["train"].min() > 5
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(28, 1500), st.integers(0, 9))
 def test_every_class_is_there_at_any_size_and_no_image_is_planned_twice(faces: int, seed: int) -> None:
     config = DemoConfig(faces=faces, seed=seed)
