@@ -82,12 +82,8 @@ def augment_copy(
         raise ValueError(f"image of {key} must be uint8, got {img.dtype}")
     height_px, width_px = img.shape[:2]
     transform = _transform(policy, max(height_px, width_px), threading.get_ident())
-    digest = hashlib.blake2b(f"{seed}/{copy}/{key}".encode(), digest_size=24).digest()
-    transform.set_random_state(
-        np.random.default_rng(int.from_bytes(digest[:16], "little")),
-        random.Random(int.from_bytes(digest[:16], "little")),
-    )
-    cv2.setRNGSeed(int.from_bytes(digest[20:], "little", signed=True))  # GaussNoise draws its pixels from OpenCV
+    seed_of_copy = int.from_bytes(hashlib.blake2b(f"{seed}/{copy}/{key}".encode(), digest_size=16).digest(), "little")
+    transform.set_random_state(np.random.default_rng(seed_of_copy), random.Random(seed_of_copy))
     augmented: NDArray[np.uint8] = transform(image=img)["image"]
     return augmented.reshape(img.shape)
 
