@@ -56,16 +56,17 @@ def test_zero_magnitude_is_the_identity(name: str, photos: Tensor) -> None:
     [
         ("flip", (), (-30, 10)),
         ("rotation", (90,), (10, -30)),  # anticlockwise as seen: right goes up
-        ("translation", (0.1, -0.05), (40, 5)),
+        ("translation", (0.1, -0.05), (50, 5)),
         ("scale", (1.5,), (45, 15)),
         ("shear", (45, 0), (40, 10)),
         ("shear", (0, 45), (30, 40)),
-        ("perspective", (0.1, 0), (30 / 1.12, 10 / 1.12)),
+        ("perspective", (0.1, 0), (30 / 1.06, 10 / 1.06)),
+        ("perspective", (0, 0.1), (30 / 1.04, 10 / 1.04)),
     ],
 )
 def test_where_a_point_goes(name: str, params: tuple[float, ...], expected_xy: tuple[float, float]) -> None:
     xyw_31 = np.array([[30.0], [10.0], [1.0]])
-    MOVES[name](xyw_31, np.array(params)[:, None], 100, 100)
+    MOVES[name](xyw_31, np.array(params)[:, None], 100, 200)
     x, y, w = xyw_31[:, 0]
     assert (x / w, y / w) == pytest.approx(expected_xy)
 
@@ -83,9 +84,9 @@ def test_a_whole_pixel_shift_mirrors_the_border(photos: Tensor) -> None:
 
 def test_operations_compose_in_the_order_of_the_table() -> None:
     rotate, shift = drawn("rotation", 90), drawn("translation", 0.1, 0)
-    matrix = pixel_matrix(sampling_matrices([rotate, shift], 1, 101, 101)[0], 101, 101)
-    x, y, w = matrix @ [80, 50, 1]  # 30 right of the centre: turned to 30 above it, then moved 10.1 right
-    assert (x / w, y / w) == pytest.approx((60.1, 20))
+    matrix = pixel_matrix(sampling_matrices([rotate, shift], 1, 101, 201)[0], 101, 201)
+    x, y, w = matrix @ [130, 50, 1]  # 30 right of the centre: turned to 30 above it, then moved 20.1 right
+    assert (x / w, y / w) == pytest.approx((120.1, 20))
 
 
 @pytest.mark.parametrize("size_px", [(96, 96), (64, 80)])

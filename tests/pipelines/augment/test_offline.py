@@ -45,7 +45,7 @@ def test_shape_and_dtype_are_kept(photo: Image, shape: tuple[int, ...]) -> None:
 
 
 @given(order=st.permutations(range(12)))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_copy_is_the_same_in_any_order(photo: Image, order: list[int]) -> None:
     expected = copies(photo, 12)
     cv2.setRNGSeed(order[0])
@@ -97,21 +97,23 @@ def test_no_copy_is_the_original(photo: Image) -> None:
     assert not any(np.array_equal(one, photo) for one in copies(photo, 50))
 
 
+@pytest.mark.parametrize("height_px", [96, 64])
 @pytest.mark.parametrize(
     ("name", "values", "largest", "mean"),
     [
         ("scale", (1.05,), 12, 0.6),
         ("rotation", (8.0,), 12, 0.6),
-        ("translation", (3 / 96, -2 / 96), 2, 0.6),  # albumentations shifts by whole pixels
+        ("translation", (3 / 96, -3 / 96), 2, 0.6),  # albumentations shifts by whole pixels
         ("brightness_contrast", (0.08, 0.85), 1, 0.6),
         ("gamma", (1.25,), 1, 0.6),
         ("gaussian_blur", (0.008,), 6, 0.6),
     ],
 )
 def test_each_operation_does_what_the_online_one_does(
-    photo: Image, name: str, values: tuple[float, ...], largest: int, mean: float
+    photo: Image, height_px: int, name: str, values: tuple[float, ...], largest: int, mean: float
 ) -> None:
     """The same table row through albumentations and through kornia, in gray levels."""
+    photo = np.ascontiguousarray(photo[:height_px])
     offline = augment_copy(photo, policy=fixed(name, *values), seed=0, key="face", copy=0)
     online = OnlinePolicy(fixed(name, *values), 0)(torch.from_numpy(photo)[None, None], np.array([0]), 0)
     difference = np.abs(offline - online[0, 0].numpy() * 255)
@@ -122,6 +124,23 @@ def test_each_operation_does_what_the_online_one_does(
 
 def test_the_flip_flips(photo: Image) -> None:
     assert np.array_equal(augment_copy(photo, policy=fixed("flip"), seed=0, key="face", copy=0), photo[:, ::-1])
+
+
+def test_as_many_copies_are_flipped_as_the_table_says() -> None:
+    left = np.zeros((32, 32), dtype=np.uint8)
+    left[:, :16] = 255
+    flipped = [copy[:, 16:].mean() > copy[:, :16].mean() for copy in copies(left, 400)]
+    assert abs(np.mean(flipped) - LIGHT.groups[0].operations[0].chance) < 0.1
+
+
+def test_a_parameter_is_drawn_from_its_whole_range() -> None:
+    one = fixed("brightness_contrast", 0.0, 1.0)
+    ranges = (Range("brightness", -0.1, 0.2, "of white"), Range("contrast", 1, 1, "times"))
+    drawn = replace(one.groups[0].operations[0], ranges=ranges)
+    gray = np.full((8, 8), 100, dtype=np.uint8)
+    made = copies(gray, 200, Policy(name="drawn", groups=(replace(one.groups[0], operations=(drawn,)),)))
+    brightness = (np.array([copy.mean() for copy in made]) - 100) / 255
+    assert np.quantile(brightness, [0, 0.25, 0.5, 0.75, 1]) == pytest.approx([-0.1, -0.025, 0.05, 0.125, 0.2], abs=0.04)
 
 
 def test_the_noise_has_its_standard_deviation() -> None:
@@ -146,15 +165,15 @@ def test_every_branch_is_taken_as_often_as_the_table_says() -> None:
 def test_exactly_one_branch_acts(photo: Image) -> None:
     brighter = Operation(
         name="brightness_contrast",
-        chance=0.5,
+        chance=0.8,
         ranges=(Range("brightness", 0.1, 0.1, "of white"), Range("contrast", 1, 1, "times")),
     )
-    darker = Operation(name="gamma", chance=0.5, ranges=(Range("gamma", 1.25, 1.25, "exponent"),))
+    darker = Operation(name="gamma", chance=0.2, ranges=(Range("gamma", 1.25, 1.25, "exponent"),))
     group = Group(name="photometric", probability=1.0, applies="one", operations=(brighter, darker))
-    made = copies(photo, 60, Policy(name="either", groups=(group,)))
+    made = copies(photo, 100, Policy(name="either", groups=(group,)))
     means = np.array([float(one.mean()) - float(photo.mean()) for one in made])
     assert len(np.unique(means)) == 2
-    assert 15 < (means > 0).sum() < 45
+    assert 65 < (means > 0).sum() < 95
 
 
 def test_other_images_than_uint8_are_refused(photo: Image) -> None:

@@ -169,6 +169,12 @@ def test_equalise_is_opencvs(photos: Tensor) -> None:
     assert (ours == np.array(theirs)).mean() > 0.99
 
 
+def test_equalise_by_half_is_the_mean_of_both(photos: Tensor) -> None:
+    img = pictures(photos)
+    half = operations.equalise(img, *columns(6, 0.5))
+    torch.testing.assert_close(half, (img + operations.equalise(img, *columns(6, 1))) / 2)
+
+
 def test_equalise_is_near_kornias(photos: Tensor) -> None:
     img = pictures(photos)
     difference = operations.equalise(img, *columns(6, 1)) - kornia.enhance.equalize(img)
@@ -261,6 +267,12 @@ def test_downscale_is_area_down_and_bilinear_up(factor: int, photos: Tensor) -> 
     small = F.interpolate(img, size=(96 // factor, 80 // factor), mode="area")
     theirs = F.interpolate(small, size=(96, 80), mode="bilinear", align_corners=False)
     torch.testing.assert_close(operations.downscale(img, *columns(6, factor)), theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("factor", "cells"), [(1.3, 30), (2.5, 16), (3.0, 13), (50.0, 1)])
+def test_downscale_keeps_as_many_cells_as_fit_whole(factor: float, cells: int) -> None:
+    small = operations.downscale(torch.eye(40)[None, None], *columns(1, factor))
+    assert torch.linalg.matrix_rank(small[0, 0], atol=1e-5) == cells
 
 
 def test_erasing_fills_what_kornia_fills(photos: Tensor) -> None:
