@@ -86,7 +86,6 @@ def stage_case(curve: Curve, place: Place, data: Path, *, repeats: int) -> Case:
         workers=place.workers,
         mode=curve.mode,
         format="",
-        split="train",
         device=device().type,
     )
     contenders: dict[str, Epochs] = {}

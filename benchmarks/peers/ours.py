@@ -13,6 +13,7 @@ from benchmarks.peers.protocol import (
     FLIP_PROBABILITY,
     ROTATION_DEGREES,
     SCALE,
+    SPLIT,
     Batch,
     Contender,
     Job,
@@ -72,7 +73,7 @@ COMPILED: Final = "+compiled"
 def _config(job: Job) -> LoaderConfig:
     return LoaderConfig(
         variant=job.source,
-        split=job.split,
+        split=SPLIT,
         batch=job.batch,
         train=True,
         drop_last=False,

@@ -42,6 +42,8 @@ CONTRAST: Final = (0.75, 1.2)
 """A factor about black."""
 BRIGHTNESS: Final = (-0.12, 0.12)
 """Added afterwards, in units of white; then the result is clipped to 0..1."""
+SPLIT: Final = "train"
+"""Whose images are handled."""
 STAMP: Final = "source"
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
@@ -56,7 +58,6 @@ class Job:
     workers: int
     mode: Mode
     format: str
-    split: str
     device: str
 
 
@@ -76,7 +77,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The shards of one split: `spans` are (shard, offset, size) of each JPEG, in stored order."""
+    """The shards of SPLIT: `spans` are (shard, offset, size) of each JPEG, in stored order."""
 
     size_px: int
     tars: list[Path]
@@ -105,9 +106,9 @@ def read_records(job: Job) -> Records:
         ValueError: the images are not gray, or the split is empty.
     """
     info = json.loads((job.source / "dataset.json").read_text(encoding="utf-8"))
-    names = [shard["name"] for shard in info["shards"] if shard["split"] == job.split]
+    names = [shard["name"] for shard in info["shards"] if shard["split"] == SPLIT]
     if info["channels"] != 1 or not names:
-        raise ValueError(f"{job.source} has {len(names)} shards of {job.split} and {info['channels']} channels")
+        raise ValueError(f"{job.source} has {len(names)} shards of {SPLIT} and {info['channels']} channels")
     spans, labels = [], []
     for shard, name in enumerate(names):
         tar = _mapped(job.source / f"{name}.tar")
@@ -140,7 +141,7 @@ def converted(job: Job, name: str, write: Callable[[Path], None]) -> Path:
     It holds a stamp of the records it was made from: other records are converted anew.
     """
     folder = job.work / name
-    origin = hashlib.sha256((job.source / "dataset.json").read_bytes() + job.split.encode()).hexdigest()
+    origin = hashlib.sha256((job.source / "dataset.json").read_bytes()).hexdigest()
     with suppress(OSError):
         if (folder / STAMP).read_text(encoding="ascii") == origin:
             return folder
@@ -224,7 +225,6 @@ def _job(formats: Sequence[str]) -> Job:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--mode", choices=["decode", "augment"], default="decode")
     parser.add_argument("--format", choices=formats, default=formats[0])
-    parser.add_argument("--split", default="train")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where batches are handed over")
     return Job(**vars(parser.parse_args()))
 

@@ -83,14 +83,13 @@ class Peer(PeerProcess):
         work: Path,
         batch: int = 64,
         workers: int = 2,
-        split: str = "train",
         device: str = "cpu",
     ) -> None:
         if mode not in rival.modes:
             raise ValueError(f"{rival.module} {rival.format} has no mode {mode}")
         options = {
             "source": source.resolve(), "work": work.resolve(), "batch": batch, "workers": workers, "mode": mode,
-            "format": rival.format, "split": split, "device": device,
+            "format": rival.format, "device": device,
         }  # fmt: skip
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         title = f"{rival.module} {rival.format}"

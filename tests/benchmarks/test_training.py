@@ -2,20 +2,24 @@
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks import scaling, training
+from benchmarks.harness import Turns, in_turn
 from benchmarks.peak import peak_flops
 from benchmarks.processes import ProgramError
 from benchmarks.steps import PHASES, Steps, run_epoch, split
-from benchmarks.training import DATALOADER, EPOCH_IMAGES, OURS, REPLAY, training_case, training_config
+from benchmarks.training import DATALOADER, EPOCH_IMAGES, OURS, REPLAY, Training, training_case, training_config
 from fastfer.training.fit import start_fabric
 from fastfer.training.learner import Learner
 from fastfer.training.run import Run
+from fastfer.training.state import EpochProgress
+from pipelines.augment import STRONG
 from pipelines.loaders import Batch, open_loader
 from pipelines.records import read_info
 
@@ -62,6 +66,64 @@ def test_the_parts_of_a_step_make_up_the_whole_and_a_slow_loader_is_waited_for(f
     assert sum(seconds.values()) == pytest.approx(whole, rel=0.1)
     assert all(seconds[phase] > 0 for phase in PHASES)
     assert seconds["wait"] > 0.25  # the first batch comes after 0.3 s, whatever a step takes
+
+
+@pytest.mark.parametrize("phase", ["backward", "optimiser"])
+def test_what_takes_long_is_found_in_its_own_phase(few: Path, phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = training_config(few, "resnet10t", **SMALL)
+    fabric = start_fabric(config)
+    with open_loader(config.loader_config(few, "train", str(fabric.device))) as loader:
+        steps = Steps(loader, 2)
+        learner = Learner.of(Run(config, [], read_info(few), {}), fabric, steps)
+        owner, name = {"backward": (fabric, "backward"), "optimiser": (learner.optimiser, "step")}[phase]
+        swift = getattr(owner, name)
+
+        def slow(*arguments: Any, **options: Any) -> Any:
+            time.sleep(1)
+            return swift(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, slow)
+        seconds = split(learner, steps, 1)
+    assert seconds[phase] >= 2
+    assert max(seconds, key=seconds.__getitem__) == phase  # a step of this network takes a tenth of a second
+
+
+def test_contenders_differ_in_nothing_but_the_loader_and_each_turn_is_another_epoch(
+    few: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contenders: dict[str, Training] = {}
+    epochs: list[int] = []
+
+    def noted(runs: Mapping[str, Callable[[], int]], **how: Any) -> Turns:
+        contenders.update({name: run.__self__ for name, run in runs.items()})  # type: ignore[attr-defined]
+        return in_turn(runs, **how)
+
+    def noted_epoch(learner: Learner, steps: Steps, epoch: int) -> EpochProgress:
+        epochs.append(epoch)
+        return EpochProgress(epoch, images=len(steps) * learner.config.batch)
+
+    monkeypatch.setattr(training, "in_turn", noted)
+    monkeypatch.setattr(training, "run_epoch", noted_epoch)
+    monkeypatch.setattr(Training, "measures", lambda _one: {})
+    case = training_case(few, training_config(few, "resnet10t", workers=0, **SMALL), steps=2, repeats=2)
+    assert {name: one.learner.policy and one.learner.policy.policy for name, one in contenders.items()} == {
+        OURS: STRONG, REPLAY: None, DATALOADER: STRONG,
+    }  # fmt: skip
+    assert {one.learner.network for one in contenders.values()} == {contenders[OURS].learner.network}
+    assert len(set(epochs)) == len(epochs) == 3 * (1 + 2 + 1)  # a warm-up, two turns, and one that is watched
+    for entry in case.contenders.values():
+        trained = 3 * (entry.measures["gflops_per_image"] or 0) * entry.per_s.median  # backward takes twice forward
+        assert entry.measures["mfu"] == pytest.approx(trained / case.settings["peak_gflops_per_s"])
+
+
+def test_the_replayed_batch_is_what_the_loader_gave_as_floats(few: Path) -> None:
+    config = training_config(few, "resnet10t", **SMALL)
+    with open_loader(config.loader_config(few, "train")) as loader:
+        steps = Steps(loader, 3)
+        first = next(iter(steps))
+        replayed = list(steps.replaying())
+    assert len(replayed) == 3
+    assert all(torch.equal(batch.img_BCHW, first.img_BCHW.float() / 255) for batch in replayed)
 
 
 def test_steps_are_no_more_than_the_loader_has(few: Path) -> None:
