@@ -169,6 +169,15 @@ def test_what_comes_otherwise_than_foretold_is_drawn_anew(batch: Tensor) -> None
     assert torch.equal(policy(small, ROWS[28:36], 1), OnlinePolicy(STRONG, 0)(small, ROWS[28:36], 1))
 
 
+def test_a_plan_for_bytes_is_none_for_floats(batch: Tensor) -> None:
+    """A compiled warp takes other matrices of the former."""
+    policy, other = (OnlinePolicy(STRONG, 0, compile_backend="eager") for _ in range(2))
+    for start in (0, 8):
+        policy(batch[start : start + 8], ROWS[start : start + 8], 0, coming_N=ROWS[start + 8 :])
+    floats = batch[16:24] / 255
+    assert torch.equal(policy(floats, ROWS[16:24], 0), other(floats, ROWS[16:24], 0))
+
+
 @pytest.mark.parametrize(("batch_size", "drawn"), [(20, [20, 40, 20]), (50, [50, 50, 50, 50])])
 def test_only_so_many_images_are_planned_for_at_once(
     batch_size: int, drawn: list[int], monkeypatch: pytest.MonkeyPatch

@@ -91,7 +91,7 @@ def test_the_compilers_warp_is_the_same(photos: Tensor, channels: int, size: tup
     torch.testing.assert_close(warped(EAGER(), img, sampling), warped(Warper(), img, sampling), atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("zoom", [0.34, 0.1])
+@pytest.mark.parametrize("zoom", [0.34, 0.3, 0.2, 0.1])
 def test_far_outside_the_compilers_warp_shows_levels_of_the_image_too(photos: Tensor, zoom: float) -> None:
     """Up to an image's side outside it is the same, and beyond nothing that is none of its levels."""
     img = 60 + photos[:6] // 2
@@ -111,6 +111,15 @@ def test_images_are_the_same_beside_others_that_lead_far_outside(affine: str, ph
     alone = warped(EAGER(), photos[:3], turned)
     together = warped(EAGER(), photos[:3].repeat(2, 1, 1, 1), np.concatenate([turned, others]))
     assert torch.equal(together[:3], alone)
+
+
+@pytest.mark.parametrize("kind", WARPERS)
+def test_what_nothing_moves_is_left_beside_what_is_tilted_or_leads_far_outside(kind: str, photos: Tensor) -> None:
+    """Its last row and column lie just where places are mirrored."""
+    still, tilted, far = sampling_matrices([], 6, 96, 96), strong_sampling(6, 96, 96), np.diag([9.0, 9.0, 1.0])
+    for others in (tilted, still @ far):
+        out = warped(WARPERS[kind](), photos.repeat(2, 1, 1, 1), np.concatenate([still, others]))
+        torch.testing.assert_close(out[:6], photos / 255, atol=1e-6 if kind == "compiled" else 1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("width_px", [96, 95])

@@ -124,6 +124,8 @@ def test_batches_are_mixed_and_differ_by_epoch(records: Path, other: Path, kind:
     assert sum(0 < share < 1 for share in shares) >= 5
     assert rows(found) == rows(batches(parts(records, other, kind)))
     assert rows(found) != rows(batches(parts(records, other, kind), epoch=1))
+    of_seeds = [(np.array(rows(batches(parts(records, other, kind, seed=seed)))) < first).tolist() for seed in (0, 1)]
+    assert of_seeds[0] != of_seeds[1]  # not the images alone: their mixture, too
 
 
 def test_an_iteration_ends_where_another_has_begun(records: Path, other: Path, kind: str) -> None:
@@ -224,8 +226,12 @@ def test_auto_is_decided_for_all_parts(
 
 def test_statistics_are_those_of_all_images(records: Path, other: Path, kind: str) -> None:
     with open_joint(parts(records, other, kind)) as loader:
-        means = [read_info(folder).pixel_mean[0] for folder in (records, other)]
-        assert loader.info.pixel_mean[0] == pytest.approx((47 * means[0] + 15 * means[1]) / 62, abs=1e-5)
+        infos = [read_info(folder) for folder in (records, other)]
+        means = [one.pixel_mean[0] for one in infos]
+        squares = [one.pixel_mean[0] ** 2 + one.pixel_std[0] ** 2 for one in infos]
+        mean, square = ((47 * of[0] + 15 * of[1]) / 62 for of in (means, squares))
+        assert loader.info.pixel_mean[0] == pytest.approx(mean, abs=1e-5)
+        assert loader.info.pixel_std[0] == pytest.approx((square - mean**2) ** 0.5, abs=1e-5)
         assert loader.info.counts["train"]["circle"] == sum(
             read_info(folder).counts["train"]["circle"] for folder in (records, other)
         )

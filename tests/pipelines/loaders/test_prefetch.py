@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -127,6 +127,30 @@ def test_a_consumer_that_fails_leaves_no_thread(batches: list[Batch]) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail_at_once()
     assert NAME not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("ends", ["by itself", "early", "by an error"])
+def test_a_source_is_closed_by_the_thread_that_ran_it(batches: list[Batch], ends: str) -> None:
+    """Even if somebody still holds it: what it has lent must be free before the loader is asked for another epoch."""
+    closed_by: list[str] = []
+
+    def lending() -> Iterator[Batch]:
+        try:
+            yield from batches
+        finally:
+            closed_by.append(threading.current_thread().name)
+
+    def prepare(batch: Batch) -> torch.Tensor:
+        if ends == "by an error" and batch.state.batches >= 3:
+            raise RuntimeError("the third")
+        return batch.img_BCHW
+
+    source = lending()
+    found = prefetched(source, prepare, CPU)
+    with closing(found), suppress(RuntimeError):
+        for _ in range(2 if ends == "early" else 1000):
+            next(found, None)
+    assert closed_by == [NAME]
 
 
 def test_an_iteration_that_cannot_begin_is_an_error_not_a_wait() -> None:
