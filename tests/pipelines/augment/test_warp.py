@@ -119,7 +119,7 @@ def test_what_nothing_moves_is_left_beside_what_is_tilted_or_leads_far_outside(k
     still, tilted, far = sampling_matrices([], 6, 96, 96), strong_sampling(6, 96, 96), np.diag([9.0, 9.0, 1.0])
     for others in (tilted, still @ far):
         out = warped(WARPERS[kind](), photos.repeat(2, 1, 1, 1), np.concatenate([still, others]))
-        torch.testing.assert_close(out[:6], photos / 255, atol=1e-6 if kind == "compiled" else 1e-4, rtol=0)
+        torch.testing.assert_close(out[:6], photos / 255, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("width_px", [96, 95])
@@ -129,11 +129,34 @@ def test_only_the_image_is_read_whatever_a_matrix_says(
     value: float, row: int | slice, width_px: int, photos: Tensor
 ) -> None:
     """Compiled code does not check it; run as it stands, another place is an IndexError."""
-    packed, out = torch.zeros(6, 95 * width_px, dtype=torch.int32), torch.empty(6, 96, width_px)
-    pack(photos[:, 0, :, :width_px], packed)
-    matrices = torch.eye(3)[:2].repeat(6, 1, 1)
-    matrices[:, row] = value
-    warp_packed(packed, *lines(matrices, 96), torch.arange(float(width_px)), *neutral(6), out)
+    img = photos[..., :width_px]
+    sampling = np.eye(3)[None].repeat(6, axis=0)
+    sampling[:, row] = value
+    with np.errstate(invalid="ignore", over="ignore"):
+        warped(EAGER(), img, sampling)
+        sampling[:, 2] = 0, 0, 1
+        warped(EAGER(), img, sampling)
+
+
+@pytest.mark.parametrize("size_px", [96, 95, 3, 2])
+@pytest.mark.parametrize("beyond_px", [-1e-9, 0.5, 1, 1.5])
+def test_near_the_limit_up_to_which_nothing_is_checked_the_image_alone_is_read(
+    size_px: int, beyond_px: float, photos: Tensor
+) -> None:
+    img, last_px = photos[..., :size_px, :size_px], size_px - 1
+    reach_px = 2 * last_px - 1 + beyond_px
+    for turn in (np.eye(2), -np.eye(2), np.eye(2)[::-1]):
+        sampling = np.eye(3)[None].repeat(6, axis=0)
+        sampling[:, :2, :2] = turn * (2 * reach_px / last_px - 1)
+        assert EAGER().matrices(sampling, size_px, size_px).shape[1] == (2 if beyond_px < 0 else 3)
+        warped(EAGER(), img, sampling)
+
+
+def test_places_that_float32_cannot_number_are_found_too() -> None:
+    size_px = 4104  # 2**24 pixels are 4096 x 4096
+    img = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 1, size_px, size_px), dtype=np.uint8))
+    out = warped(EAGER(), img, np.eye(3)[None])[..., -8:, :]
+    torch.testing.assert_close(out, img[..., -8:, :] / 255, atol=1e-3, rtol=0)  # as a place is 2e-4 px beside its pixel
 
 
 def test_torch_knows_the_options_of_every_backend() -> None:
