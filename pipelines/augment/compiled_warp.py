@@ -82,9 +82,9 @@ def warp_packed(
     """What `warp` does to images that `pack` packed, and clip(gain x img + shift) of it.
 
     Written for a compiler: torch.compile makes slow code of grid_sample on a CPU, and so it does of gathers of single
-    bytes, of linspace and of lerp; and it computes what belongs to a row or a column anew for every few pixels. Places
-    more than an image's side outside of it may be mirrored otherwise. Whatever lines of three rows say, only the image
-    is read.
+    bytes, of linspace and of lerp; and it computes what belongs to a row or a column anew for every few pixels. From an
+    image's side outside on, the first row or column goes on, which `warp` mirrors again. Whatever lines of three rows
+    say, only the image is read.
 
     Args:
         packed_NP: int32 [N, (H - 1) * W].
@@ -164,12 +164,12 @@ def _between(
 
     def places(px_NHW: Tensor, last_px: int) -> tuple[Tensor, Tensor]:
         """The pixel behind each place, and the way back from it; mirrored at the first and the last pixel's centre."""
-        from_last_NHW = (last_px * BELOW_ONE - px_NHW.abs()).abs()
-        behind_NHW = from_last_NHW.floor()
-        way_NHW = from_last_NHW - behind_NHW
+        last = last_px * BELOW_ONE
+        from_last_NHW = (last - px_NHW.abs()).abs()
         if not is_near:
-            behind_NHW = behind_NHW.nan_to_num(0).clamp(max=last_px - 1)
-        return behind_NHW, way_NHW
+            from_last_NHW = from_last_NHW.nan_to_num(0).clamp(max=last)
+        behind_NHW = from_last_NHW.floor()
+        return behind_NHW, from_last_NHW - behind_NHW
 
     column_NHW, left_NHW = places(x_NHW, size_px[1] - 1)
     row_NHW, up_NHW = places(y_NHW, size_px[0] - 1)

@@ -15,19 +15,10 @@ from numpy.typing import NDArray
 from benchmarks import contest as contests
 from benchmarks.contest import FIRST_TURN, contest
 from benchmarks.harness import TURN_S
-from benchmarks.peers import ours, process
+from benchmarks.peers import ours, process, protocol
 from benchmarks.peers.ours import COMPILED
 from benchmarks.peers.process import OWN, PeerError, PeerProcess
-from benchmarks.peers.protocol import (
-    BRIGHTNESS,
-    COMMANDS,
-    CONTRAST,
-    FLIP_PROBABILITY,
-    ROTATION_DEGREES,
-    SCALE,
-    Contender,
-    Job,
-)
+from benchmarks.peers.protocol import Contender, Job
 from benchmarks.peers.run import AUGMENTERS, CONTENDERS, Rival
 from pipelines.augment import STRONG, Policy
 
@@ -72,7 +63,7 @@ def test_answers_that_come_at_once_are_read_one_by_one(monkeypatch: pytest.Monke
 def test_a_turn_ends_when_the_device_has_done_what_it_was_told_to() -> None:
     images = np.zeros((4, 1, 8, 8), dtype=np.uint8)
     slow = Contender(batches=lambda _epoch: [(images, None)] * 3, wait=lambda: time.sleep(0.2))
-    turn = COMMANDS["turn"](slow, 0, 0)
+    turn = protocol.COMMANDS["turn"](slow, 0, 0)
     assert (turn["epochs"], turn["images"]) == (1, 12)
     assert turn["seconds"] >= 0.2
 
@@ -86,13 +77,11 @@ def test_names_say_which_rows_are_compiled_and_which_are_the_whole_policy() -> N
 class Turning:
     """A peer that says how many epochs it ran, and how long they took."""
 
-    made: Final[list["Turning"]] = []
     pid: Final = os.getpid()
     ready: Final[dict[str, str]] = {}
 
     def __init__(self, rival: Rival, mode: str, **asked: object) -> None:
         self.asked, self.turns = {"rival": rival, "mode": mode, **asked}, list[tuple[int, float]]()
-        self.made.append(self)
 
     def __enter__(self) -> "Turning":
         return self
@@ -113,18 +102,23 @@ class Turning:
 
 
 def test_a_contest_counts_by_the_epoch_and_never_repeats_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    settled: list[int] = []
-    monkeypatch.setattr(contests, "Peer", Turning)
+    settled, peers = list[int](), list[Turning]()
+
+    def peer(*asked: Any, **named: Any) -> Turning:
+        peers.append(Turning(*asked, **named))
+        return peers[-1]
+
+    monkeypatch.setattr(contests, "Peer", peer)
     monkeypatch.setattr(contests, "settle", settled.append)
     rival = Rival("nowhere", "jpeg", OWN)
     case = contest(
         {"one": rival, "other": rival}, "augment", title="made", how="by a test",
         ours="one", source=tmp_path, work=tmp_path, repeats=3, batch=16, workers=5,
     )  # fmt: skip
-    assert len(Turning.made) == 2
-    for peer in Turning.made:
-        assert (peer.asked["mode"], peer.asked["batch"], peer.asked["workers"]) == ("augment", 16, 5)
-        warm_up, *timed = peer.turns
+    assert len(peers) == 2
+    for one in peers:
+        assert (one.asked["mode"], one.asked["batch"], one.asked["workers"]) == ("augment", 16, 5)
+        warm_up, *timed = one.turns
         assert warm_up == (0, 0)
         firsts = [FIRST_TURN, FIRST_TURN + 2, FIRST_TURN + 2 + 3]  # as each turn is an epoch longer than the last
         assert timed == [(first, TURN_S) for first in firsts]
@@ -137,11 +131,8 @@ def test_a_contest_counts_by_the_epoch_and_never_repeats_one(monkeypatch: pytest
 class Marking:
     """A policy that marks each image with its draw key and the epoch, and says what it was made of."""
 
-    made: Final[list["Marking"]] = []
-
     def __init__(self, table: Policy, _seed: int, *, compile_backend: str | None = None) -> None:
         self.asked = table, compile_backend
-        self.made.append(self)
 
     def __call__(
         self, img_BCHW: torch.Tensor, keys_B: NDArray[np.int64], epoch: int, *, coming_N: NDArray[np.int64] | None
@@ -157,7 +148,13 @@ class Marking:
 def test_our_own_rows_augment_every_image_of_each_epoch_by_the_policy_they_name(
     few: Path, tmp_path: Path, name: str, backend: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ours, "OnlinePolicy", Marking)
+    policies: list[Marking] = []
+
+    def policy(*asked: Any, **named: Any) -> Marking:
+        policies.append(Marking(*asked, **named))
+        return policies[-1]
+
+    monkeypatch.setattr(ours, "OnlinePolicy", policy)
     monkeypatch.setattr(torch, "set_num_threads", lambda _number: None)
     words = name if backend is None else f"{name}{COMPILED}"
     job = Job(source=few, work=tmp_path, batch=20, workers=0, mode="augment", format=words, device="cpu")
@@ -169,12 +166,15 @@ def test_our_own_rows_augment_every_image_of_each_epoch_by_the_policy_they_name(
             assert sorted(mark for batch in marks for mark in batch) == [1000 * epoch + row for row in range(48)]
     finally:
         contender.close()
-    assert Marking.made.pop().asked == (STRONG if "strong" in name else ours.FIVE, backend)
+    assert [one.asked for one in policies] == [(STRONG if "strong" in name else ours.FIVE, backend)]
 
 
 def test_we_draw_from_the_ranges_that_rivals_draw_from() -> None:
     found = {drawn.name: (drawn.low, drawn.high) for one in ours.FIVE.operations for drawn in one.ranges}
-    assert found == {"zoom": SCALE, "angle": ROTATION_DEGREES, "brightness": BRIGHTNESS, "contrast": CONTRAST}
+    assert found == {
+        "zoom": protocol.SCALE, "angle": protocol.ROTATION_DEGREES,
+        "brightness": protocol.BRIGHTNESS, "contrast": protocol.CONTRAST,
+    }  # fmt: skip
     flip, *others = ours.FIVE.operations
-    assert (flip.name, flip.chance) == ("flip", FLIP_PROBABILITY)
+    assert (flip.name, flip.chance) == ("flip", protocol.FLIP_PROBABILITY)
     assert {one.chance for one in others} == {group.probability for group in ours.FIVE.groups} == {1.0}

@@ -2,7 +2,7 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +94,8 @@ def test_contenders_differ_in_nothing_but_the_loader_and_each_turn_is_another_ep
     contenders: dict[str, Training] = {}
     epochs: list[int] = []
 
-    def noted(runs: Mapping[str, Callable[[], int]], **how: Any) -> Turns:
-        contenders.update({name: run.__self__ for name, run in runs.items()})  # type: ignore[attr-defined]
+    def noted(runs: Mapping[str, Any], **how: Any) -> Turns:
+        contenders.update({name: run.__self__ for name, run in runs.items()})
         return in_turn(runs, **how)
 
     def noted_epoch(learner: Learner, steps: Steps, epoch: int) -> EpochProgress:

@@ -5,6 +5,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+ROWS = np.arange(48) * 7 + 3
+"""Of `batch`."""
+
 
 @pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
@@ -20,3 +23,10 @@ def photo() -> NDArray[np.uint8]:
 def photos(photo: NDArray[np.uint8]) -> Tensor:
     """Six different gray pictures, uint8 [6, 1, 96, 96]."""
     return torch.from_numpy(np.stack([np.roll(photo, 13 * shift, axis=shift % 2) for shift in range(6)]))[:, None]
+
+
+@pytest.fixture(scope="session")
+def batch(photos: Tensor) -> Tensor:
+    """uint8 [48, 1, 40, 40]: enough images that every operation of STRONG acts on some."""
+    crops = [photos[:, :, y : y + 40, x : x + 40] for y in (0, 20, 40, 56) for x in (0, 50)]
+    return torch.cat(crops)

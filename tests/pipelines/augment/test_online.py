@@ -1,7 +1,8 @@
+"""What comes out of a policy, and what it refuses."""
+
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,41 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from torch import Tensor
-from torch._dynamo.utils import counters
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipelines.augment import online
-from pipelines.augment.draws import Drawn, draw
+from pipelines.augment.draws import draw
 from pipelines.augment.geometry import MOVES
 from pipelines.augment.limits import GEOMETRY, TAKES
 from pipelines.augment.online import OnlinePolicy, normalise
 from pipelines.augment.operations import OPERATIONS
-from pipelines.augment.passes import fused_steps
 from pipelines.augment.policy import DRAWN_BY_DALI, LIGHT, STREAMS, STRONG, Operation, Policy
-
-
-@pytest.fixture(scope="session")
-def batch(photos: Tensor) -> Tensor:
-    """uint8 [48, 1, 40, 40]: enough images that every operation of STRONG acts on some."""
-    crops = [photos[:, :, y : y + 40, x : x + 40] for y in (0, 20, 40, 56) for x in (0, 50)]
-    return torch.cat(crops)
-
-
-ROWS = np.arange(48) * 7 + 3
-
-
-class Recorded:
-    """The rows that a policy draws for, call by call."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.rows: list[NDArray[np.int64]] = []
-        monkeypatch.setattr(online, "draw", self)
-
-    def __call__(self, policy: Policy, seed: int, epoch: int, rows: NDArray[np.int64], *, skip: Any) -> list[Drawn]:
-        self.rows.append(rows)
-        return draw(policy, seed, epoch, rows, skip=skip)
+from tests.pipelines.augment.conftest import ROWS
 
 
 @pytest.mark.parametrize("policy", [STRONG, LIGHT])
@@ -137,146 +113,12 @@ def test_a_new_result_is_not_overwritten_by_the_next_batch(batch: Tensor) -> Non
     assert torch.equal(first, kept)
 
 
-@pytest.mark.parametrize(("backend", "shares_passes"), [(None, False), ("eager", False), ("eager", True)])
-def test_batches_planned_together_come_out_as_each_alone_to_the_bit(
-    batch: Tensor, backend: str | None, shares_passes: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first by itself, then as they were foretold, up to the last, short one."""
-    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"} if shares_passes else set())
-    drawn_for = Recorded(monkeypatch)
-    together, alone = (OnlinePolicy(STRONG, 0, compile_backend=backend) for _ in range(2))
-    for start in range(0, 48, 10):
-        rows, img = ROWS[start : start + 10], batch[start : start + 10]
-        out = together(img, rows, 1, coming_N=ROWS[start + 10 :])
-        assert torch.equal(out, alone(img, rows, 1))
-    assert [len(rows) for rows in drawn_for.rows] == [10, 10, 30, 10, 10, 10, 8, 8]
-
-
-def test_what_comes_otherwise_than_foretold_is_drawn_anew(batch: Tensor) -> None:
-    policy = OnlinePolicy(STRONG, 0)
-    for start in (0, 8):
-        policy(batch[start : start + 8], ROWS[start : start + 8], 0, coming_N=ROWS[start + 8 :])
-    for part, epoch in (
-        (slice(16, 24), 1),
-        (slice(24, 32), 0),
-        (slice(8, 16), 1),
-        (slice(16, 20), 1),
-        (slice(20, 28), 1),
-    ):
-        out = policy(batch[part], ROWS[part], epoch, coming_N=ROWS[part.stop :])
-        assert torch.equal(out, OnlinePolicy(STRONG, 0)(batch[part], ROWS[part], epoch))
-    small = batch[28:36, :, :30]
-    assert torch.equal(policy(small, ROWS[28:36], 1), OnlinePolicy(STRONG, 0)(small, ROWS[28:36], 1))
-
-
-def test_a_plan_for_bytes_is_none_for_floats(batch: Tensor) -> None:
-    """A compiled warp takes other matrices of the former."""
-    policy, other = (OnlinePolicy(STRONG, 0, compile_backend="eager") for _ in range(2))
-    for start in (0, 8):
-        policy(batch[start : start + 8], ROWS[start : start + 8], 0, coming_N=ROWS[start + 8 :])
-    floats = batch[16:24] / 255
-    assert torch.equal(policy(floats, ROWS[16:24], 0), other(floats, ROWS[16:24], 0))
-
-
-@pytest.mark.parametrize(("batch_size", "drawn"), [(20, [20, 40, 20]), (50, [50, 50, 50, 50])])
-def test_only_so_many_images_are_planned_for_at_once(
-    batch_size: int, drawn: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(online, "PLANNED_IMAGES", 45)
-    drawn_for = Recorded(monkeypatch)
-    policy, rows = OnlinePolicy(STRONG, 0), np.arange(4 * batch_size)
-    for start in range(0, len(rows), batch_size):
-        end = start + batch_size
-        policy(torch.zeros(batch_size, 1, 8, 8), rows[start:end], 0, coming_N=rows[end:])
-    assert [len(each) for each in drawn_for.rows] == drawn
-
-
 def test_a_smaller_batch_of_another_size_follows(batch: Tensor) -> None:
     """The memory that is used again fits whatever comes."""
     policy = OnlinePolicy(STRONG, 0)
     for img in (batch, batch[:5], batch[:, :, :30], batch[:40]):
         fresh = OnlinePolicy(STRONG, 0)(img, ROWS[: len(img)], 0)
         assert torch.equal(policy(img, ROWS[: len(img)], 0), fresh)
-
-
-def test_tone_waits_for_what_comes_before_it(batch: Tensor) -> None:
-    """Only where it follows the warp it is done with it."""
-    geometry, photometric, *_ = STRONG.groups
-    flip, (brightness, gamma, *_) = geometry.operations[0], photometric.operations
-    both = replace(
-        photometric,
-        probability=1.0,
-        applies="all",
-        operations=(replace(gamma, chance=1.0), replace(brightness, chance=1.0)),
-    )
-    table = Policy(name="gamma first", groups=(replace(geometry, operations=(replace(flip, chance=1.0),)), both))
-    out = OnlinePolicy(table, 0)(batch, ROWS, 0)
-    params = {one.operation.name: torch.from_numpy(one.params_nK).float().unbind(1) for one in draw(table, 0, 0, ROWS)}
-    expected = batch.flip(3) / 255
-    for name in ("gamma", "brightness_contrast"):
-        expected = OPERATIONS[name](expected, *params[name])
-    torch.testing.assert_close(out, expected, atol=1e-4, rtol=0)
-
-
-def assert_same_pixels(found: Tensor, expected: Tensor) -> None:
-    """But for levels that lie on the edge where `equalise` rounds them to the next."""
-    difference = (found - expected).abs()
-    assert (difference > 1e-5).float().mean() < 1e-3
-    assert difference.max() < 0.03
-
-
-def test_compiled_it_gives_the_same(batch: Tensor) -> None:
-    compiled = OnlinePolicy(STRONG, 0, compile_backend="aot_eager")(batch, ROWS, 0)
-    assert_same_pixels(compiled, OnlinePolicy(STRONG, 0)(batch, ROWS, 0))
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_operations_that_share_passes_give_the_same(
-    batch: Tensor, channels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a GPU."""
-    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
-    img = batch.repeat(1, channels, 1, 1)
-    for policy in (STRONG, LIGHT):
-        fused = OnlinePolicy(policy, 0, compile_backend="aot_eager")(img, ROWS, 0)
-        assert_same_pixels(fused, OnlinePolicy(policy, 0)(img, ROWS, 0))
-
-
-@pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_batches_of_few_images_can_be_done_as_a_whole(
-    batch: Tensor, batch_size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Most operations are drawn by one of them or by none, and yet each is given two."""
-    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
-    policy, found = OnlinePolicy(STRONG, 0, compile_backend="eager"), []
-    for start in range(0, 40, batch_size):
-        part = slice(start, start + batch_size)
-        found.append(policy(batch[part], ROWS[part], 0, coming_N=ROWS[part.stop : 40]))
-    torch.testing.assert_close(torch.cat(found), OnlinePolicy(STRONG, 0)(batch[:40], ROWS[:40], 0), atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("channels_last", [False, True], ids=["planes", "as DALI gives them"])
-def test_one_compiled_function_serves_any_number_of_images(
-    batch: Tensor, channels_last: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(online, "WHOLE_ON", {"cpu"})
-    torch.compiler.reset()
-    counters.clear()
-    if channels_last:
-        batch = batch.view(48, 40, 40, 1).permute(0, 3, 1, 2)
-    policy = OnlinePolicy(STRONG, 0, compile_backend="eager")
-    for images in (48, 3, 20, 2, 31):
-        policy(batch[:images], ROWS[:images], 0)
-    assert counters["stats"]["unique_graphs"] == 1
-
-
-def test_the_strong_policys_pixelwise_operations_take_two_passes() -> None:
-    steps = [[operation.name for operation in step.operations] for step in fused_steps(STRONG, ())]
-    assert [step for step in steps if len(step) > 1] == [
-        ["brightness_contrast", "gamma", "illumination", "gaussian_noise"],
-        ["erasing", "grid"],
-    ]
-    assert sorted(name for step in steps for name in step) == sorted(OPERATIONS)
 
 
 def test_what_dali_draws_can_be_left_to_it(batch: Tensor) -> None:
@@ -367,21 +209,6 @@ def test_memory_that_the_result_does_not_fit_is_refused(batch: Tensor, backend: 
 def test_no_images_and_images_longer_than_an_operation_can_do_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="no side more than 2 times the other"):
         OnlinePolicy(STRONG, 0)(torch.zeros(shape, dtype=torch.uint8), np.arange(shape[0]), 0)
-
-
-@pytest.mark.parametrize("shape", [(60, 1, 8, 16), (60, 3, 16, 8)])
-def test_images_twice_as_long_as_wide_are_the_same_however_they_are_compiled(
-    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    img_BCHW = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    rows = np.arange(len(img_BCHW))
-    skip = {"equalise"}  # where a level that is rounded otherwise has another rank
-    expected = OnlinePolicy(STRONG, 0, skip=skip)(img_BCHW, rows, 0)
-    assert 0 <= expected.min() <= expected.max() <= 1
-    for devices in (set[str](), {"cpu"}):
-        monkeypatch.setattr(online, "WHOLE_ON", devices)
-        found = OnlinePolicy(STRONG, 0, skip=skip, compile_backend="eager")(img_BCHW, rows, 0)
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def test_a_skip_of_nothing_known_is_refused() -> None:
